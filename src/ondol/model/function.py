@@ -1,0 +1,92 @@
+"""Functions as the invoke path sees them: what runs, under which limits, behind which name."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+import msgspec
+
+from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
+
+LATEST = "$LATEST"
+
+
+class FunctionKey(msgspec.Struct, frozen=True, gc=False, order=True):
+    """Which function: its account, region and name."""
+
+    account: AccountId
+    region: Region
+    name: str
+
+    @property
+    def arn(self) -> str:
+        """The unqualified ARN."""
+        return f"arn:aws:lambda:{self.region}:{self.account}:function:{self.name}"
+
+
+class VersionState(Enum):
+    """As `State` of a function configuration on AWS."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    FAILED = "Failed"
+
+
+class LogSettings(msgspec.Struct, frozen=True, gc=False):
+    """As `LoggingConfig` on AWS; the two levels are there in JSON format only."""
+
+    group: str
+    format: str = "Text"
+    application_level: str | None = None
+    system_level: str | None = None
+
+
+class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
+    """One version (or `$LATEST`) as it runs. Immutable: whatever changes how it runs makes a new `id`."""
+
+    id: VersionId
+    function: FunctionKey
+    version: str
+    """`$LATEST` or a number."""
+
+    runtime: str
+    handler: str
+    code: CodeDigest
+    role: str
+    memory_mb: int
+    timeout_s: int
+    tmp_mb: int
+    environment: Mapping[str, str]
+    logs: LogSettings
+    state: VersionState = VersionState.ACTIVE
+    layers: tuple[CodeDigest, ...] = ()
+    nearest_runtime: bool = False
+    """The operator opted in to another interpreter of the same language if this machine lacks this one."""
+
+    @property
+    def arn(self) -> str:
+        """The ARN qualified with the version."""
+        return f"{self.function.arn}:{self.version}"
+
+
+class Alias(msgspec.Struct, frozen=True, gc=False):
+    """A name for a version, and perhaps for a second one with a share of the traffic."""
+
+    name: str
+    version: str
+    additional_version: str | None = None
+    additional_weight: float = 0.0
+    """The share, from 0 to 1, that goes to `additional_version`."""
+
+
+class FunctionView(msgspec.Struct, frozen=True, gc=False):
+    """All that the invoke path needs of one function, as of one revision."""
+
+    key: FunctionKey
+    revision: int
+    """Grows with every change; a holder keeps the highest it has seen."""
+
+    versions: Mapping[str, FunctionVersion]
+    """By version, `$LATEST` included."""
+
+    aliases: Mapping[str, Alias]
+    reserved_concurrency: int | None = None

@@ -1,0 +1,56 @@
+"""AWS's quotas (Lambda developer guide, "Lambda quotas"), as figures. Sizes in bytes, times in nanoseconds."""
+
+import msgspec
+
+from ondol.model.time import MILLISECOND, MINUTE, SECOND
+
+MEBIBYTE = 1 << 20
+
+REQUEST_PAYLOAD_BYTES = 6 * MEBIBYTE
+RESPONSE_PAYLOAD_BYTES = 6_291_556
+ZIPPED_BYTES = 52_428_800
+UNZIPPED_BYTES = 262_144_000
+CREATE_REQUEST_BYTES = 70_167_211
+ENVIRONMENT_BYTES = 4096
+LOG_TAIL_BYTES = 4096
+FULL_PROCESSOR_MB = 1769
+"""The memory size that comes with one whole processor."""
+
+INIT_TIMEOUT = 10 * SECOND
+MINIMUM_UNRESERVED = 100
+"""What reserved concurrency must leave to the functions that have none."""
+
+
+class AccountLimits(msgspec.Struct, frozen=True):
+    """Concurrency quotas of one account in one region."""
+
+    concurrency: int = 1000
+    requests_per_concurrency: int = 10
+    """Requests a second for each unit of concurrency."""
+
+    growth_burst: int = 1000
+    """New environments that one function may ask for at once (developer guide, "Lambda scaling behavior")."""
+
+    growth_period: int = 10 * SECOND
+    """In this time a whole burst is refilled, continuously."""
+
+
+class KeepAlive(msgspec.Struct, frozen=True):
+    """How long environments live."""
+
+    idle: int = 10 * MINUTE
+    """An environment that nobody used for so long is stopped."""
+
+    age: int = 4 * 60 * MINUTE
+    """An environment so old is stopped at its next idle moment."""
+
+
+class Phases(msgspec.Struct, frozen=True):
+    """Limits on the phases of an environment."""
+
+    init: int = INIT_TIMEOUT
+    freeze_after: int = 100 * MILLISECOND
+    """Idle for so long, an environment is frozen; back-to-back calls never pay for a thaw."""
+
+    stop_grace: int = 500 * MILLISECOND
+    """From SIGTERM to SIGKILL."""

@@ -1,0 +1,37 @@
+"""A language runtime as a sandbox driver needs to know it."""
+
+from enum import Enum
+
+import msgspec
+
+
+class Launch(Enum):
+    """How the runtime process of a new environment comes to be."""
+
+    ZYGOTE = "zygote"
+    """Forked from an interpreter that already runs inside the base root."""
+
+    EXEC = "exec"
+    """Executed afresh: `provided.*`, and functions whose variables the interpreter reads at its own start."""
+
+
+class Runtime(msgspec.Struct, frozen=True):
+    """One runtime of this machine: what its base root is made from and how its process is launched."""
+
+    name: str
+    """As on AWS: `python3.11`, `provided.al2023`."""
+
+    version: str
+    """The interpreter's full version (`3.11.7`), or the runtime's own for `provided.*`."""
+
+    launch: Launch
+
+    command: tuple[str, ...]
+    """What `EXEC` executes inside the sandbox, first found of its kind first. For `provided.*` it is empty:
+    the function brings `bootstrap` in /var/task or /opt."""
+
+    interpreter: str | None = None
+    """Path on the host of the interpreter that becomes /var/lang; none for `provided.*`."""
+
+    bootstrap_dir: str | None = None
+    """Path on the host of the directory that becomes /var/runtime."""
