@@ -1,0 +1,35 @@
+"""HTTP/1.1 on asyncio transports: the one protocol class that every listener of ondol serves with.
+
+```
+                 bytes            requests, in order            awaitable or later call
+  transport ──▶ HttpProtocol ──▶ RequestParser ──▶ handler(request, response)
+            ◀──────┴─────────────────────────────────── response.send / start, write, end
+```
+
+It decides what is well-formed, how much one peer may make the server hold, when to read on, and when a slow or
+idle peer is closed. It must not know what a path means: that is the handler's.
+"""
+
+from ondol.http.errors import BodyTooLarge, ClientGone, HttpError, InvalidResponse, Refused
+from ondol.http.head import Fields
+from ondol.http.limits import HttpLimits
+from ondol.http.request import Peer, Request
+from ondol.http.response import Response
+from ondol.http.server import Handler, Server
+from ondol.http.sweep import Sweep
+
+__all__ = [
+    "BodyTooLarge",
+    "ClientGone",
+    "Fields",
+    "Handler",
+    "HttpError",
+    "HttpLimits",
+    "InvalidResponse",
+    "Peer",
+    "Refused",
+    "Request",
+    "Response",
+    "Server",
+    "Sweep",
+]
