@@ -1,0 +1,33 @@
+"""Whom the scope of a signature makes the caller. Whether the signature is true is `ondol.aws.sigv4`'s to say.
+
+An access key of twelve digits names its account, so that a client chooses an account by its key; every other key
+belongs to the account 000000000000. The region is the one that the client signed for.
+"""
+
+import re
+from functools import lru_cache
+
+import msgspec
+
+from ondol.aws.sigv4 import Scope
+from ondol.model.ids import AccountId, Region
+
+DEFAULT_ACCOUNT = AccountId("000000000000")
+
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, and where."""
+
+    account: AccountId
+    region: Region
+    access_key: str
+
+
+@lru_cache(maxsize=4096)
+def caller_of(scope: Scope) -> Caller:
+    """The caller that a scope stands for."""
+    named = _ACCOUNT.fullmatch(scope.access_key)
+    account = AccountId(scope.access_key) if named else DEFAULT_ACCOUNT
+    return Caller(account, Region(scope.region), scope.access_key)

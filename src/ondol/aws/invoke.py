@@ -1,0 +1,66 @@
+"""What an Invoke asks for, read in a few microseconds: the one request on the warm path.
+
+Says the same as the general way (`ondol.aws.parse`, `ondol.aws.validate`), which it takes for whatever it does not
+recognise, so that there is one set of errors.
+"""
+
+import base64
+import binascii
+from enum import Enum
+
+import msgspec
+
+from ondol.model.arn import FunctionArn
+from ondol.model.errors import InvalidRequestContent
+
+OPERATION = "Invoke"
+TYPE_HEADER = "x-amz-invocation-type"
+LOG_HEADER = "x-amz-log-type"
+CONTEXT_HEADER = "x-amz-client-context"
+TENANT_HEADER = "x-amz-tenant-id"
+DURABLE_HEADER = "x-amz-durable-execution-name"
+
+
+class InvocationType(Enum):
+    REQUEST_RESPONSE = "RequestResponse"
+    EVENT = "Event"
+    DRY_RUN = "DryRun"
+
+
+class InvokeParameters(msgspec.Struct, frozen=True, gc=False):
+    """A valid Invoke, but for its payload and for whether the function exists."""
+
+    function: FunctionArn
+    """With the qualifier that was asked for, from the name or the query; None for `$LATEST` unsaid."""
+
+    type: InvocationType
+    tail: bool
+    """The last 4 KB of the log are wanted with the answer."""
+
+    client_context: str | None
+    """JSON in base64, as it came, checked."""
+
+    tenant: str | None = None
+    durable_execution: str | None = None
+
+
+TYPES: dict[str | None, InvocationType] = {
+    None: InvocationType.REQUEST_RESPONSE,
+    **{t.value: t for t in InvocationType},
+}
+TAILS: dict[str | None, bool] = {None: False, "None": False, "Tail": True}
+
+
+def check_client_context(text: str) -> str:
+    """Raises `InvalidRequestContent` unless `text` is a JSON object in base64."""
+    try:
+        context = msgspec.json.decode(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise _bad_context() from error
+    if not isinstance(context, dict):
+        raise _bad_context()
+    return text
+
+
+def _bad_context() -> InvalidRequestContent:
+    return InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.", Type="")

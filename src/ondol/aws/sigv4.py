@@ -1,0 +1,241 @@
+"""AWS Signature Version 4: who says that they signed a request, whether they did, and links that we sign ourselves.
+
+Obeys "AWS Signature Version 4 for API requests" (IAM user guide). For the service `s3` paths are encoded once and
+the body of a presigned request is not signed; for all others paths are encoded twice. Knows no account and no
+clock: secrets and the time are given.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import quote, unquote_plus
+
+import msgspec
+
+from ondol.model.errors import AccessDenied, IncompleteSignature, InvalidSignature, MissingAuthenticationToken
+from ondol.model.time import WallTime
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+EMPTY_BODY = hashlib.sha256(b"").hexdigest()
+UNSIGNED = "UNSIGNED-PAYLOAD"
+
+_SKEW_S = 300
+_LONGEST_LINK_S = 604_800
+_LONGEST_CREDENTIAL = 512
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+_WRONG = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+    "and signing method. Consult the service documentation for details."
+)
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What a signature is good for. Says who claims to have signed, not that they did."""
+
+    access_key: str
+    date: str
+    region: str
+    service: str
+
+    def __str__(self) -> str:
+        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    access_key: str
+    secret: str
+
+
+class SignedRequest(msgspec.Struct, frozen=True):
+    """What of a request goes into its signature."""
+
+    method: str
+    path: str
+    """As it came, percent-encoded, without the query."""
+
+    query: str
+    headers: Mapping[str, str]
+    """Names in lower case; what came twice is joined with a comma."""
+
+    body_sha256: str = EMPTY_BODY
+    """Of the body that really came, in hexadecimal."""
+
+
+def scope_of(authorization: str | None) -> Scope:
+    """Who claims to have signed, from an Authorization header. Verifies nothing.
+
+    Raises `MissingAuthenticationToken` and `IncompleteSignature`.
+    """
+    if not authorization:
+        raise MissingAuthenticationToken("Missing Authentication Token")
+    _, found, rest = authorization.partition("Credential=")
+    if not found:
+        raise IncompleteSignature(
+            f"Authorization header requires 'Credential' parameter. Authorization={_concealed(authorization)}"
+        )
+    return _scope(rest.partition(",")[0].rstrip())
+
+
+def verify_header(request: SignedRequest, secret: str, now: WallTime) -> None:
+    """Raises `InvalidSignature` unless `secret` signed `request` within five minutes of `now`.
+
+    `IncompleteSignature` and `MissingAuthenticationToken` for what is no signature at all.
+    """
+    authorization = request.headers.get("authorization", "")
+    scope = scope_of(authorization)
+    pieces = (piece.partition("=") for piece in authorization.removeprefix(ALGORITHM).split(","))
+    parts = {name.strip(): value.strip() for name, _, value in pieces}
+    for name in ("Signature", "SignedHeaders"):
+        if name not in parts:
+            raise IncompleteSignature(
+                f"Authorization header requires '{name}' parameter. Authorization={_concealed(authorization)}"
+            )
+    stamp = request.headers.get("x-amz-date", "")
+    signed_at = _moment(stamp)
+    if signed_at is None:
+        raise IncompleteSignature(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
+            f"Authorization={_concealed(authorization)}"
+        )
+    _check_skew(signed_at, _utc(now))
+    claimed = request.headers.get("x-amz-content-sha256")
+    if claimed not in (None, request.body_sha256):
+        raise InvalidSignature(_WRONG)
+    signed = tuple(parts["SignedHeaders"].split(";"))
+    canonical = _canonical(request, _canonical_query(_pairs(request.query)), signed, request.body_sha256, scope)
+    if not hmac.compare_digest(_signature(secret, scope, stamp, canonical), parts["Signature"]):
+        raise InvalidSignature(_WRONG)
+
+
+def presign(
+    method: str,
+    endpoint: str,
+    path: str,
+    *,
+    credentials: Credentials,
+    region: str,
+    service: str,
+    now: WallTime,
+    valid_s: int,
+) -> str:
+    """A link to `path` (percent-encoded) at `endpoint` (`http://host:port`), for anybody to use for `valid_s` s."""
+    stamp = _utc(now).strftime(_STAMP)
+    scope = Scope(credentials.access_key, stamp[:8], region, service)
+    pairs = [
+        ("X-Amz-Algorithm", ALGORITHM),
+        ("X-Amz-Credential", f"{credentials.access_key}/{scope}"),
+        ("X-Amz-Date", stamp),
+        ("X-Amz-Expires", str(valid_s)),
+        ("X-Amz-SignedHeaders", "host"),
+    ]
+    query = _canonical_query(pairs)
+    request = SignedRequest(method, path, query, {"host": endpoint.partition("://")[2]})
+    canonical = _canonical(request, query, ("host",), _presigned_body(service), scope)
+    return f"{endpoint}{path}?{query}&X-Amz-Signature={_signature(credentials.secret, scope, stamp, canonical)}"
+
+
+def is_presigned(query: str) -> bool:
+    """A request whose signature is in its query; it is to be verified wherever it comes from."""
+    return "X-Amz-Signature=" in query
+
+
+def presigned_scope(query: str) -> Scope:
+    """Who claims to have signed a presigned query. Raises `IncompleteSignature`."""
+    return _scope(dict(_pairs(query)).get("X-Amz-Credential", ""))
+
+
+def verify_presigned(request: SignedRequest, secret: str, now: WallTime) -> None:
+    """Raises unless `secret` signed this very link and it is still good.
+
+    `InvalidSignature` for a wrong one, `AccessDenied` for an expired one, `IncompleteSignature` for half of one.
+    """
+    pairs = _pairs(request.query)
+    given = dict(pairs)
+    scope = _scope(given.get("X-Amz-Credential", ""))
+    stamp, signed_at = given.get("X-Amz-Date", ""), _moment(given.get("X-Amz-Date", ""))
+    valid = given.get("X-Amz-Expires", "")
+    if given.get("X-Amz-Algorithm") != ALGORITHM or signed_at is None or not valid.isdecimal():
+        raise IncompleteSignature("A presigned query requires X-Amz-Algorithm, X-Amz-Date and X-Amz-Expires.")
+    signed = tuple(given.get("X-Amz-SignedHeaders", "").split(";"))
+    rest = [(name, value) for name, value in pairs if name != "X-Amz-Signature"]
+    canonical = _canonical(request, _canonical_query(rest), signed, _presigned_body(scope.service), scope)
+    expected = _signature(secret, scope, stamp, canonical)
+    if "host" not in signed or not hmac.compare_digest(expected, given.get("X-Amz-Signature", "")):
+        raise InvalidSignature(_WRONG)
+    age_s = (_utc(now) - signed_at).total_seconds()
+    if age_s < -_SKEW_S or age_s > min(int(valid), _LONGEST_LINK_S):
+        raise AccessDenied("Request has expired")
+
+
+@lru_cache(maxsize=4096)
+def _scope(credential: str) -> Scope:
+    """Remembered, since a client repeats its credential all day; its length bounds what strangers make us keep."""
+    parts = credential.split("/")
+    if len(parts) != 5 or parts[4] != "aws4_request" or len(credential) > _LONGEST_CREDENTIAL:
+        raise IncompleteSignature(
+            "Credential must have exactly 5 slash-delimited elements, "
+            f"e.g. keyid/date/region/service/term, got '{credential}'"
+        )
+    return Scope(*parts[:4])
+
+
+@lru_cache(maxsize=1024)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def _signature(secret: str, scope: Scope, stamp: str, canonical: str) -> str:
+    text = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return hmac.digest(_signing_key(secret, scope.date, scope.region, scope.service), text.encode(), "sha256").hex()
+
+
+def _canonical(request: SignedRequest, query: str, signed: tuple[str, ...], body_sha256: str, scope: Scope) -> str:
+    path = request.path if scope.service == "s3" else quote(request.path, safe="/~")
+    headers = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signed)
+    return f"{request.method}\n{path}\n{query}\n{headers}\n{';'.join(signed)}\n{body_sha256}"
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+
+
+def _canonical_query(pairs: list[tuple[str, str]]) -> str:
+    return "&".join(sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs))
+
+
+def _presigned_body(service: str) -> str:
+    return UNSIGNED if service == "s3" else EMPTY_BODY
+
+
+def _check_skew(signed_at: datetime, now: datetime) -> None:
+    stamp, here = signed_at.strftime(_STAMP), now.strftime(_STAMP)
+    ahead_s = (signed_at - now).total_seconds()
+    if ahead_s < -_SKEW_S:
+        edge = datetime.fromtimestamp(now.timestamp() - _SKEW_S, UTC).strftime(_STAMP)
+        raise InvalidSignature(f"Signature expired: {stamp} is now earlier than {edge} ({here} - 5 min.)")
+    if ahead_s > _SKEW_S:
+        edge = datetime.fromtimestamp(now.timestamp() + _SKEW_S, UTC).strftime(_STAMP)
+        raise InvalidSignature(f"Signature not yet current: {stamp} is still later than {edge} ({here} + 5 min.)")
+
+
+def _utc(moment: WallTime) -> datetime:
+    return datetime.fromtimestamp(moment / 1000, UTC)
+
+
+def _moment(stamp: str) -> datetime | None:
+    try:
+        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _concealed(authorization: str) -> str:
+    """An Authorization header without the signature in it, fit to be shown."""
+    return authorization.partition("Signature=")[0]
