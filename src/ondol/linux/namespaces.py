@@ -1,0 +1,36 @@
+"""Namespaces of a process."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+
+from ondol.linux.libc import check, libc
+
+NEW_MOUNTS = 0x00020000
+NEW_CGROUP = 0x02000000
+NEW_HOSTNAME = 0x04000000
+NEW_IPC = 0x08000000
+NEW_USER = 0x10000000
+NEW_PID = 0x20000000
+NEW_NETWORK = 0x40000000
+
+_SIOCSIFFLAGS = 0x8914
+_LOOPBACK_UP = struct.pack("16sh22x", b"lo", 0x1 | 0x40)  # IFF_UP | IFF_RUNNING
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces that `flags` name for new ones; a new PID namespace is entered by the next child."""
+    check(libc.unshare(flags), f"unshare({flags:#x})")
+
+
+def enter(descriptor: int, kind: int) -> None:
+    """Enter the namespace of an open /proc/PID/ns file."""
+    check(libc.setns(descriptor, kind), f"setns({kind:#x})")
+
+
+def bring_up_loopback() -> None:
+    """Set the interface `lo` of this network namespace up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _LOOPBACK_UP)

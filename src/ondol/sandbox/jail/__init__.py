@@ -1,0 +1,11 @@
+"""The jail: isolation by Linux namespaces, cgroups, capabilities and seccomp, as root.
+
+```
+platform process ──commands──▶ spawner ──▶ zygote ──▶ init ──▶ runtime
+ (no capability)   ◀─descriptors─ (PID 1)    one per     PID 1     PID 2, the customer's
+                                             runtime and account
+```
+
+`driver.py` and `sandbox.py` are the platform's side; `spawner/` is the one process with power; `inside/` runs within
+the walls. What a sandbox sees of the disk is `baseroot.py`'s. ADR 0002 and 0003 say why.
+"""

@@ -1,0 +1,183 @@
+"""The read-only root that every sandbox of one runtime sees: what is in it, and when it must be made again.
+
+```
+/var/lang      interpreter        /etc            names, resolver, certificates: minimal
+/var/runtime   bootstrap          /usr (bin, lib) C library, the interpreter's libraries, a few programs
+/var/task /opt /tmp /proc /dev    empty: what a sandbox mounts
+```
+
+Nothing else of the host is there. It knows nothing of sandboxes: who mounts it where is the driver's business.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from ondol.model.runtime import Runtime
+from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.jail import base_interpreter, base_system
+
+NOBODY = 65534
+SELF_TEST_TIMEOUT_S = 30
+
+STANDARD_DIRECTORIES = (
+    "dev",
+    "etc",
+    "mnt",
+    "opt/bin",
+    "opt/extensions",
+    "opt/lib",
+    "opt/python",
+    "proc",
+    "root",
+    "tmp",
+    "usr/bin",
+    "usr/lib",
+    "var/lang/bin",
+    "var/lang/lib",
+    "var/runtime/lib",
+    "var/task/lib",
+)
+"""Present though empty: a directory that is missing when the dynamic linker first looks is never looked at again."""
+
+
+def build(runtime: Runtime, destination: Path) -> None:
+    """Make the base root of `runtime` at `destination`, unless the one there was made from the same inputs.
+
+    Synchronous and slow (seconds): run it as root in a process of its own. The root is there whole or not at all.
+    Raises `SandboxError`.
+    """
+    stamp_file = destination.with_name(destination.name + ".stamp")
+    stamp = _stamp(runtime)
+    if destination.is_dir() and stamp_file.exists() and stamp_file.read_text() == stamp:
+        return
+    building = destination.with_name(f".{destination.name}.building")
+    replaced = destination.with_name(f".{destination.name}.replaced")
+    for leftover in (building, replaced):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    stamp_file.unlink(missing_ok=True)
+    try:
+        _populate(runtime, building)
+        self_test(building, runtime)
+    except OSError as error:
+        raise SandboxError(f"the base root of {runtime.name} could not be made: {error}") from error
+    if destination.exists():
+        destination.rename(replaced)
+    building.rename(destination)
+    stamp_file.write_text(stamp)
+    if replaced.exists():
+        shutil.rmtree(replaced)
+
+
+def self_test(destination: Path, runtime: Runtime) -> None:
+    """Run the root's own programs inside it as an ordinary user. Raises `SandboxError` saying what does not work."""
+    if runtime.interpreter is None:
+        _run_inside(destination, runtime, ["/bin/bash", "-c", "ls / | grep -q var"])
+        return
+    command = ["/var/lang/bin/python3", "-B", "-c", base_interpreter.SELF_TEST]
+    found = json.loads(_run_inside(destination, runtime, command))
+    if found["version"] != runtime.version:
+        raise SandboxError(
+            f"{runtime.interpreter} is Python {runtime.version}, yet in its root {found['version']} runs"
+        )
+    if found["prefix"] != "/var/lang":
+        raise SandboxError(f"the interpreter of {runtime.name} takes {found['prefix']} for its home, not /var/lang")
+    if found["missing"]:
+        raise SandboxError(
+            f"{runtime.interpreter} can't serve {runtime.name}: it cannot import {', '.join(found['missing'])}; "
+            "install the libraries that these modules need and build the interpreter again"
+        )
+
+
+def _populate(runtime: Runtime, root: Path) -> None:
+    root.mkdir(parents=True, mode=0o755)
+    base_system.lay_top_level(root)
+    for directory in STANDARD_DIRECTORIES:
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    (root / "root").chmod(0o700)
+    certificate_file = None
+    libraries: dict[Path, Path] = {}
+    if runtime.interpreter is not None:
+        home = base_interpreter.locate(runtime)
+        certificate_file = home.certificate_file
+        binaries = base_interpreter.copy(home, root)
+        libraries = base_system.libraries_of(binaries, home.prefix)
+        (root / f"opt/python/lib/python{home.short_version}/site-packages").mkdir(parents=True)
+    base_system.copy_programs(root)
+    base_system.copy_libraries(root, libraries)
+    base_system.write_configuration(root, certificate_file)
+    if runtime.bootstrap_dir is not None:
+        for source in _sources(Path(runtime.bootstrap_dir)):
+            _lay(source, root / "var/runtime" / source.relative_to(runtime.bootstrap_dir))
+    base_system.make_linker_cache(root)
+    if runtime.interpreter is not None:
+        _run_inside(root, runtime, ["/var/lang/bin/python3", "-I", "-c", base_interpreter.PRECOMPILE], as_root=True)
+
+
+def _lay(source: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, destination)
+    destination.chmod(0o644)
+
+
+def _sources(directory: Path) -> list[Path]:
+    """Of the directory that becomes /var/runtime, all but the mark that makes it a package of ondol here."""
+    return sorted(path for path in directory.rglob("*.py") if path != directory / "__init__.py")
+
+
+def _stamp(runtime: Runtime) -> str:
+    """What the root is made from: our own files by content, the host's by size and time of change."""
+    own = [Path(__file__), *base_interpreter.OWN_FILES, Path(base_system.__file__)]
+    if runtime.bootstrap_dir is not None:
+        own += _sources(Path(runtime.bootstrap_dir))
+    hosts = base_system.identifying_files()
+    if runtime.interpreter is not None:
+        hosts += base_interpreter.identifying_files(Path(runtime.interpreter))
+    digest = hashlib.sha256(f"{runtime.name} {runtime.version} {runtime.interpreter}\n".encode())
+    for path in own:
+        digest.update(f"{path}\n".encode() + path.read_bytes())
+    for path in hosts:
+        status = path.stat()
+        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _run_inside(root: Path, runtime: Runtime, command: list[str], as_root: bool = False) -> str:
+    """Output of a program of the root, run inside it with AWS's own linker path and nothing else of an environment."""
+    environment = {"LD_LIBRARY_PATH": base_system.LINKER_PATH, "PATH": base_system.PROGRAM_PATH, "LC_ALL": "C.UTF-8"}
+    try:
+        ended = subprocess.run(
+            command,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SELF_TEST_TIMEOUT_S,
+            preexec_fn=_entering(root, as_root),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SandboxError(f"{command[0]} can't run in the base root of {runtime.name}: {error}") from error
+    if ended.returncode != 0:
+        text = ended.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise SandboxError(
+            f"{command[0]} failed with {ended.returncode} in the base root of {runtime.name}: {text[-1]}"
+        )
+    return ended.stdout.decode()
+
+
+def _entering(root: Path, as_root: bool) -> Callable[[], None]:
+    def enter() -> None:
+        os.chroot(root)
+        os.chdir("/")
+        if not as_root:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+
+    return enter

@@ -1,0 +1,250 @@
+"""The door to jails: starts the spawner, and asks it for what needs power.
+
+The platform process needs no capability of its own once `open` has returned: call
+`ondol.linux.capabilities.drop_all` then.
+"""
+
+import asyncio
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ondol.linux import cgroups, namespaces
+from ondol.model.ids import CodeDigest, SandboxId
+from ondol.model.runtime import Runtime
+from ondol.sandbox.driver import Capabilities, Sandbox, SandboxError, SlotSpec, UnpackLimits, UnpackRefused
+from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.link import Link
+from ondol.sandbox.jail.sandbox import JailSandbox
+from ondol.sandbox.jail.spawner import SCRATCH, USERS
+
+FIRST_USER = 1_900_000_000
+"""Above what distributions and container runtimes hand out. Each data directory has a block of `USERS` of its own."""
+
+USER_BLOCKS = 3000
+LOCK_WAIT_S = 2.0
+LOCK_RETRY_S = 0.02
+_DIRECTORIES = ("code", "roots", "tmp", SCRATCH)
+
+
+class JailDriver:
+    """See `ondol.sandbox.driver.Driver`. Needs root, and a data directory of its own."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._directory = data_dir
+        self._lock = -1
+        self._link: Link | None = None
+        self._spawner: subprocess.Popen[bytes] | None = None
+        self._groups: cgroups.Cgroups | None = None
+        self._capabilities: Capabilities | None = None
+        self._sandboxes: dict[SandboxId, JailSandbox] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._capabilities is None:
+            raise SandboxError("what the jail driver can do is known once it is open")
+        return self._capabilities
+
+    @property
+    def spawner_pid(self) -> int | None:
+        """The process to look for in `ps`; every sandbox is below it."""
+        return None if self._spawner is None else self._spawner.pid
+
+    async def open(self, runtimes: Sequence[Runtime]) -> None:
+        if os.geteuid() != 0:
+            raise SandboxError("the jail driver needs root; run ondol as root or choose another driver")
+        for name in _DIRECTORIES:
+            (self._directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._lock_directory()
+        try:
+            await self._open(runtimes)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def create(self, spec: SlotSpec) -> Sandbox:
+        link, groups = self._opened()
+        order = {"do": "create", "name": spec.sandbox, "runtime": spec.runtime.name, "account": spec.account}
+        try:
+            answer, descriptors = await link.ask(order)
+        except asyncio.CancelledError:
+            link.tell({"do": "stop", "name": spec.sandbox, "grace_s": 0})
+            raise
+        if "problem" in answer:
+            raise SandboxError(answer["problem"])
+        listener, output = descriptors
+        created = JailSandbox(
+            spec.sandbox, spec.runtime, link, groups, listener=listener, output=output, forget=self._forget
+        )
+        self._sandboxes[spec.sandbox] = created
+        return created
+
+    async def unpack(self, archive: Path, digest: CodeDigest, limits: UnpackLimits) -> None:
+        link, _ = self._opened()
+        if (self._directory / "code" / digest).is_dir():
+            return
+        try:
+            opened = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SandboxError(f"the archive {archive} can't be read: {error}") from error
+        try:
+            order = {"do": "unpack", "digest": digest, "bytes": limits.bytes, "entries": limits.entries}
+            answer, _ = await link.ask(order, (opened,))
+        finally:
+            os.close(opened)
+        if answer.get("refused"):
+            raise UnpackRefused(answer["problem"])
+        if "problem" in answer:
+            raise SandboxError(answer["problem"])
+
+    async def discard(self, digest: CodeDigest) -> None:
+        link, _ = self._opened()
+        if not (self._directory / "code" / digest).is_dir():
+            return
+        answer, _ = await link.ask({"do": "discard", "digest": digest})
+        if "problem" in answer:
+            raise SandboxError(answer["problem"])
+
+    async def close(self) -> None:
+        if self._link is not None:
+            await asyncio.gather(*(sandbox.stop(0) for sandbox in list(self._sandboxes.values())))
+            self._link.close()
+            self._link = None
+        if self._spawner is not None:
+            # It is PID 1 of its namespace: when it has ended, all others have.
+            process = os.pidfd_open(self._spawner.pid)
+            try:
+                await _readable(process)
+            finally:
+                os.close(process)
+            self._spawner.wait()
+            self._spawner = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def _open(self, runtimes: Sequence[Runtime]) -> None:
+        status = self._directory.stat()
+        owner = f"ondol-{status.st_dev:x}-{status.st_ino:x}"
+        groups = self._groups = cgroups.probe(owner)
+        try:
+            groups.sweep()
+        except OSError as error:
+            raise SandboxError(f"what an earlier run left behind can't be removed: {error}") from error
+        described = {
+            runtime.name: {
+                "version": runtime.version,
+                "interpreter": runtime.interpreter,
+                "json": msgspec.json.encode(runtime).decode(),
+            }
+            for runtime in runtimes
+        }
+        end = self._start_spawner(owner, FIRST_USER + USERS * (zlib.crc32(owner.encode()) % USER_BLOCKS))
+        try:
+            channel.send(end, {"runtimes": described})
+            ready = await _first_message(end)
+        except OSError as error:
+            end.close()
+            raise SandboxError(f"the spawner could not start: {error}") from error
+        self._link = Link(end, self._ended, self._lost)
+        self._capabilities = Capabilities(
+            driver="jail",
+            memory_limit=groups.memory_limit,
+            cpu_limit=groups.cpu_limit,
+            process_limit=groups.process_limit,
+            tmp_limit=ready["tmp_limit"],
+            freeze=groups.freezer,
+            network_isolated=True,
+            own_uid=True,
+            shortfalls=tuple(ready["shortfalls"]),
+        )
+
+    def _opened(self) -> tuple[Link, cgroups.Cgroups]:
+        if self._link is None or self._groups is None:
+            raise SandboxError("the jail driver is not open")
+        return self._link, self._groups
+
+    async def _lock_directory(self) -> None:
+        self._lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = asyncio.get_running_loop().time() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                # A spawner whose platform has just been killed holds it until it has cleaned up.
+                if asyncio.get_running_loop().time() > deadline:
+                    os.close(self._lock)
+                    self._lock = -1
+                    raise SandboxError(
+                        f"the data directory {self._directory} is in use by another ondol; "
+                        "stop it, or name another directory"
+                    ) from error
+                await asyncio.sleep(LOCK_RETRY_S)
+            else:
+                return
+
+    def _start_spawner(self, owner: str, first_user: int) -> socket.socket:
+        ours, theirs = channel.pair()
+        own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        program = Path(__file__).with_name("spawner") / "main.py"
+        arguments = [str(self._directory.resolve()), owner, theirs.fileno(), self._lock, first_user]
+        try:
+            # The next child of this thread is the first process of a new PID namespace.
+            namespaces.unshare(namespaces.NEW_PID)
+            try:
+                self._spawner = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(program), *map(str, arguments)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=2,
+                    pass_fds=(theirs.fileno(), self._lock),
+                    start_new_session=True,
+                )
+            finally:
+                namespaces.enter(own_namespace, namespaces.NEW_PID)
+        except OSError as error:
+            ours.close()
+            raise SandboxError(f"the spawner could not be started: {error}") from error
+        finally:
+            os.close(own_namespace)
+            theirs.close()
+        return ours
+
+    def _ended(self, name: str, status: int, out_of_memory: bool) -> None:
+        sandbox = self._sandboxes.get(SandboxId(name))
+        if sandbox is not None:
+            sandbox.exited(status, out_of_memory)
+
+    def _lost(self) -> None:
+        for sandbox in self._sandboxes.values():
+            sandbox.spawner_lost()
+
+    def _forget(self, name: SandboxId) -> None:
+        self._sandboxes.pop(name, None)
+
+
+async def _first_message(end: socket.socket) -> dict[str, Any]:
+    """What the spawner says when it is ready. Raises `OSError`."""
+    await _readable(end.fileno())
+    received = channel.receive(end)
+    if received is None:
+        raise ConnectionError("it ended before it was ready; its own words are on the error output")
+    return received[0]
+
+
+async def _readable(descriptor: int) -> None:
+    """Wait until there is something to read."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)

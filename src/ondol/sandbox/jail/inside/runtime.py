@@ -1,0 +1,151 @@
+"""The second process of a sandbox: makes its walls while nobody waits, and becomes the customer's runtime when told.
+
+It keeps its power until the function's code is attached, and no longer. What it inherits of ours ends here too:
+descriptors, signal dispositions, the environment, the state of random generators.
+"""
+
+# pathlib is slow to import and large, and this runs where both count.
+# ruff: noqa: PTH110
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import resource
+import signal
+import socket
+import ssl
+import time
+from typing import Any, NoReturn
+
+from ondol.linux import capabilities, mounts, namespaces, process, seccomp
+from ondol.sandbox.jail import channel
+
+RUNTIME_API = ("127.0.0.1", 9001)
+BACKLOG = 64
+DESCRIPTORS = 1024
+HOSTNAME = "169-254-10-1"
+BOOTSTRAPS = ("/var/task/bootstrap", "/opt/bootstrap")
+WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit codes, a shell's, of a file that cannot be run."""
+
+_SEALED = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_EXECUTE
+
+
+def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int]) -> socket.socket:
+    """Wait for the start; returns the connection to the Runtime API, or becomes another program.
+
+    The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup.
+    """
+    try:
+        connection = _prepare(control, plan, descriptors)
+        received = channel.receive(control)
+        if received is None:
+            os._exit(0)
+        start, trees = received
+        for target, tree in zip(start["targets"], trees):  # noqa: B905 (`strict` came with 3.10)
+            if target == "/tmp":
+                mounts.detach("/tmp")
+                _mount_tmp(plan["tmp"], tree)
+            else:
+                mounts.attach(tree, target)
+            os.close(tree)
+        os.chdir("/var/task")
+        if start["file_size"] is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (start["file_size"], start["file_size"]))
+        _lock_down(plan["user"], plan["filter"])
+    except OSError as error:
+        channel.send(control, {"failed": str(error)})
+        os._exit(1)
+    control.close()
+    if not start["fork"]:
+        _execute(start["command"], start["environment"])
+    os.environ.clear()
+    os.environ.update(start["environment"])
+    time.tzset()
+    gc.enable()
+    return connection
+
+
+def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int]) -> socket.socket:
+    """All that can be done before the function is known."""
+    output, tmp, *entrances = descriptors
+    for entrance in entrances:
+        os.write(entrance, b"0")
+    # After the move, so that the group is the root of what this process sees in /proc/self/cgroup.
+    namespaces.unshare(namespaces.NEW_CGROUP)
+    os.setsid()
+    _raise_walls(plan, tmp)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(RUNTIME_API)
+    listener.listen(BACKLOG)
+    # The first connection is there before the function is known, so that a cold start need not make it.
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.connect(RUNTIME_API)
+    # Others forked from the same zygote must not draw the same numbers. (`random` sees to itself.)
+    ssl.RAND_add(os.urandom(32), 32.0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o022)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
+    channel.send(control, {"prepared": True}, (listener.detach(), first, second))
+    process.close_all_but(0, 1, 2, control.fileno(), connection.fileno())
+    return connection
+
+
+def _raise_walls(plan: dict[str, Any], tmp: int) -> None:
+    mounts.mount("proc", "/proc", "proc", _SEALED)
+    for path in plan["unwritable"]:
+        mounts.bind(path, path, mounts.READ_ONLY | _SEALED)
+    for path in plan["masked"]:
+        mounts.mount("/dev/null", path, "", mounts.BIND)
+    _mount_tmp(plan["tmp"], tmp)
+    socket.sethostname(HOSTNAME)
+    namespaces.bring_up_loopback()
+
+
+def _mount_tmp(kind: str, descriptor: int) -> None:
+    if kind == "image":
+        # Nobody misses this disk after a crash, so nothing waits for it to be written.
+        flags = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_ATIME
+        mounts.mount(f"/proc/self/fd/{descriptor}", "/tmp", "ext4", flags, "noinit_itable,nobarrier")
+    else:
+        mounts.attach(descriptor, "/tmp")
+
+
+def _lock_down(user: int, program: bytes) -> None:
+    capabilities.become(user, user)
+    # A change of user hides a process from its own children's eyes; this one has nothing to hide from them.
+    process.set_dumpable(True)
+    process.set_no_new_privileges()
+    seccomp.install(program)
+
+
+def _execute(command: list[str], environment: dict[str, str]) -> NoReturn:
+    # Dispositions that the interpreter has set for itself would outlive it.
+    for changed in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(changed, signal.SIG_DFL)
+    wrapper = environment.get(WRAPPER)
+    if not command:
+        found = [path for path in BOOTSTRAPS if os.path.exists(path)]
+        if not found:
+            _refuse(f"Couldn't find valid bootstrap(s): [{' '.join(BOOTSTRAPS)}]", NOT_FOUND)
+        command = [next((path for path in found if os.access(path, os.X_OK)), found[0])]
+    elif wrapper:
+        command = [wrapper, *command]
+    try:
+        os.execve(command[0], command, environment)
+    except OSError as error:
+        missing = error.errno == errno.ENOENT
+        reason = os.strerror(error.errno or 0).lower()
+        _refuse(f"fork/exec {command[0]}: {reason}", NOT_FOUND if missing else NOT_EXECUTABLE)
+
+
+def _refuse(text: str, code: int) -> NoReturn:
+    os.write(2, text.encode() + b"\n")
+    os._exit(code)

@@ -1,0 +1,216 @@
+"""One jail on the platform's side: its listener, its output, its measures, and who hears of it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+from ondol.linux.cgroups import Cgroups, Measures
+from ondol.model.ids import SandboxId
+from ondol.model.runtime import Launch, Runtime
+from ondol.sandbox.driver import Exit, Guest, SandboxError, SandboxGone, StartSpec, Stats
+from ondol.sandbox.jail.channel import MAX_BYTES
+from ondol.sandbox.jail.link import Link, SpawnerGone
+
+MAX_CONNECTIONS = 64
+"""Of one sandbox to its Runtime API at one time; one more is closed at once."""
+
+LAST_WORDS_S = 0.1
+"""How long an exit is held back for what the runtime had sent before: its connections end by themselves, soon."""
+
+_LAST_WORDS_CHECK_S = 0.001
+_READ_BYTES = 65536
+_ENVELOPE_BYTES = 8192
+
+
+class JailSandbox:
+    """See `ondol.sandbox.driver.Sandbox`."""
+
+    def __init__(
+        self,
+        name: SandboxId,
+        runtime: Runtime,
+        link: Link,
+        groups: Cgroups,
+        *,
+        listener: int,
+        output: int,
+        forget: Callable[[SandboxId], None],
+    ) -> None:
+        self._name = name
+        self._runtime = runtime
+        self._link = link
+        self._groups = groups
+        self._listener = socket.socket(fileno=listener)
+        self._listener.setblocking(False)
+        self._output = output
+        self._measures: Measures | None = None
+        self._forget = forget
+        self._loop = asyncio.get_running_loop()
+        self._guest: Guest | None = None
+        self._share = 1.0
+        self._exit: Exit | None = None
+        self._told = False
+        self._gone = False
+        self._connections: set[asyncio.BaseTransport] = set()
+        self._accepting: set[asyncio.Task[None]] = set()
+
+    @property
+    def id(self) -> SandboxId:
+        return self._name
+
+    def attach(self, guest: Guest) -> None:
+        self._guest = guest
+        if self._exit is not None:
+            self._tell_exit()
+            return
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+        self._loop.add_reader(self._output, self._read_output)
+
+    async def start(self, spec: StartSpec) -> None:
+        if self._exit is not None or self._gone:
+            raise SandboxGone(f"sandbox {self._name} has ended")
+        self._share = spec.cpu_share
+        if sum(len(name) + len(value) for name, value in spec.environment.items()) > MAX_BYTES - _ENVELOPE_BYTES:
+            raise SandboxError(f"the environment of {self._name} is larger than {MAX_BYTES - _ENVELOPE_BYTES} bytes")
+        order = {
+            "do": "start",
+            "name": self._name,
+            "code": spec.code,
+            "layers": spec.layers,
+            "memory_mb": spec.memory_mb,
+            "tmp_mb": spec.tmp_mb,
+            "fork": self._runtime.launch is Launch.ZYGOTE and not spec.fresh_interpreter,
+            "command": self._runtime.command,
+            "environment": dict(spec.environment),
+        }
+        answer, _ = await self._link.ask(order)
+        problem = answer.get("problem")
+        if problem == "gone":
+            raise SandboxGone(f"sandbox {self._name} has ended")
+        if problem:
+            raise SandboxError(f"sandbox {self._name} could not be started: {problem}")
+
+    def throttle(self) -> None:
+        self._tell("throttle", share=self._share)
+
+    def freeze(self) -> None:
+        self._tell("freeze")
+        self._close_measures()
+
+    def thaw(self) -> None:
+        self._tell("thaw")
+
+    def drain_output(self) -> None:
+        while self._output >= 0 and self._read_output():
+            pass
+
+    def stats(self) -> Stats:
+        try:
+            if self._measures is None:
+                self._measures = self._groups.measures(self._name)
+            return Stats(self._measures.memory_peak_bytes(), self._measures.cpu_time_ns())
+        except OSError:
+            return Stats(0, 0)
+
+    async def stop(self, grace_s: float) -> None:
+        if self._gone:
+            return
+        # Nothing outlives the spawner.
+        with contextlib.suppress(SpawnerGone):
+            await self._link.ask({"do": "stop", "name": self._name, "grace_s": grace_s})
+        self.exited(signal.SIGKILL, False)
+        self._tell_exit()
+        self._close()
+        for transport in self._connections:
+            transport.close()
+        self._close_measures()
+        self._gone = True
+        self._forget(self._name)
+
+    def exited(self, status: int, out_of_memory: bool) -> None:
+        """The runtime process has ended with this wait status; heard once."""
+        if self._exit is not None:
+            return
+        if os.WIFSIGNALED(status):
+            self._exit = Exit(signal=os.WTERMSIG(status), out_of_memory=out_of_memory)
+        else:
+            self._exit = Exit(code=os.WEXITSTATUS(status), out_of_memory=out_of_memory)
+        self._tell_exit_when_heard(self._loop.time() + LAST_WORDS_S)
+
+    def spawner_lost(self) -> None:
+        """Its processes are being ended by the kernel; heard once."""
+        # In cgroups of version 1, what is frozen does not even die.
+        with contextlib.suppress(OSError):
+            self._groups.thaw(self._name)
+        self.exited(signal.SIGKILL, False)
+
+    def _tell_exit_when_heard(self, deadline: float) -> None:
+        speaking = self._accepting or any(not transport.is_closing() for transport in self._connections)
+        if speaking and self._loop.time() < deadline:
+            self._loop.call_later(_LAST_WORDS_CHECK_S, self._tell_exit_when_heard, deadline)
+        else:
+            self._tell_exit()
+
+    def _tell_exit(self) -> None:
+        if self._guest is None or self._exit is None or self._told:
+            return
+        self._told = True
+        self.drain_output()
+        self._close()
+        self._guest.exited(self._exit)
+
+    def _close(self) -> None:
+        if self._output >= 0:
+            self._loop.remove_reader(self._output)
+            os.close(self._output)
+            self._output = -1
+        if self._listener.fileno() >= 0:
+            self._loop.remove_reader(self._listener.fileno())
+            self._listener.close()
+
+    def _close_measures(self) -> None:
+        """What idles holds no descriptor for its measures: there may be thousands."""
+        if self._measures is not None:
+            self._measures.close()
+            self._measures = None
+
+    def _tell(self, command: str, **arguments: float) -> None:
+        if self._exit is None and not self._gone:
+            # If the spawner is gone, `exited` has been said, or is about to be: there is nothing left to command.
+            with contextlib.suppress(SpawnerGone):
+                self._link.tell({"do": command, "name": self._name, **arguments})
+
+    def _read_output(self) -> bool:
+        """Deliver one portion; False when there is none now."""
+        assert self._guest is not None
+        try:
+            data = os.read(self._output, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(self._output)
+            return False
+        self._guest.output(data)
+        return True
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self._connections = {transport for transport in self._connections if not transport.is_closing()}
+        if len(self._connections) + len(self._accepting) >= MAX_CONNECTIONS:
+            connection.close()
+            return
+        serving = self._loop.create_task(self._serve(connection))
+        self._accepting.add(serving)
+        serving.add_done_callback(self._accepting.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        assert self._guest is not None
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport, _ = await self._loop.connect_accepted_socket(self._guest.connected, connection)
+        self._connections.add(transport)

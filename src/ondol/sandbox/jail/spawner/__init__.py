@@ -1,0 +1,13 @@
+"""The one process with power: it makes, freezes, limits and ends sandboxes for a platform process that has none.
+
+It is PID 1 of a PID namespace in which every zygote and every sandbox nests, so the kernel ends them all with it. It
+takes fixed commands (`commands.py`) over one socket, and ends when that is closed. It runs one thread and waits for
+nothing: what is slow (base roots, zips, disk images) runs in child processes. Standard library and `ondol.linux`
+alone, so that it starts in some 30 ms and stays small.
+"""
+
+USERS = 65536
+"""Reserved for one data directory; a sandbox takes two."""
+
+SCRATCH = "scratch"
+"""The directory, of those in the data directory, over which the spawner has a file system of its own."""

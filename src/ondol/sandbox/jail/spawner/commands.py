@@ -1,0 +1,191 @@
+"""The fixed commands that the spawner takes, and what it answers.
+
+```
+create  name runtime account    ──▶ answer with 2 descriptors     throttle name share
+start   name code layers ...    ──▶ answer                        freeze   name
+stop    name grace_s            ──▶ answer                        thaw     name
+unpack  digest bytes entries (+ 1 descriptor)  ──▶ answer
+discard digest                  ──▶ answer                        event: ended name status out_of_memory
+```
+
+A command that wants an answer carries a number, which the answer repeats; `problem` in it says why it failed. The
+platform process may have been taken over by what a stranger sent, so names are looked at before they become paths.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.spawner.slot import Means, Slot
+from ondol.sandbox.jail.spawner.zygotes import SLOW, Zygote, Zygotes
+
+AT_ONCE = 8
+"""Slots prepared at one time: more would only make each later, and a start behind them."""
+
+ARCHIVE_REFUSED = 3
+"""The exit status of `slow.py` for an archive that must not be unpacked."""
+
+GONE = "gone"
+REFUSED = "refused"
+
+_NAME_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")
+_NAME_LENGTH = 128
+
+
+class Refused(Exception):
+    """A command that is not one of ours."""
+
+
+class Commands:
+    """Performs what the platform process asks; one per spawner."""
+
+    def __init__(self, platform: socket.socket, means: Means, zygotes: Zygotes, code: str) -> None:
+        self._platform = platform
+        self._means = means
+        self._zygotes = zygotes
+        self._code = code
+        # Archives are unpacked by a user that no sandbox ever has.
+        self._unpacker = means.users.popleft()
+        self._slots: dict[str, Slot] = {}
+        self._preparing: dict[str, int] = {}
+        self._stopping: dict[str, list[int | None]] = {}
+        self._queue: deque[dict[str, Any]] = deque()
+        self._do: dict[str, Callable[[dict[str, Any], list[int]], None]] = {
+            "create": self._create,
+            "start": self._start,
+            "stop": self._stop,
+            "throttle": lambda command, _: self._slot(command, lambda slot: slot.throttle(float(command["share"]))),
+            "freeze": lambda command, _: self._slot(command, Slot.freeze),
+            "thaw": lambda command, _: self._slot(command, Slot.thaw),
+            "unpack": self._unpack,
+            "discard": self._discard,
+        }
+
+    def take(self) -> None:
+        """Take one command from the socket. Raises `SystemExit` when the platform process is gone."""
+        received = channel.receive(self._platform)
+        if received is None:
+            sys.exit(0)
+        command, descriptors = received
+        try:
+            self._do[command["do"]](command, descriptors)
+        except (KeyError, ValueError, TypeError, Refused) as error:
+            self._answer(command.get("number"), f"not a command: {error!r}")
+        except OSError as error:
+            self._answer(command.get("number"), str(error))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def prepared(self, slot: Slot, descriptors: tuple[int, ...]) -> None:
+        self._answer(self._preparing.pop(slot.name), "", descriptors)
+        self._create_next()
+
+    def failed(self, slot: Slot, problem: str) -> None:
+        self._answer(self._preparing.pop(slot.name), f"the sandbox could not be made: {problem}")
+        self._create_next()
+
+    def ended(self, slot: Slot, status: int, out_of_memory: bool) -> None:
+        channel.send(self._platform, {"ended": slot.name, "status": status, "out_of_memory": out_of_memory})
+
+    def gone(self, slot: Slot) -> None:
+        self._slots.pop(slot.name, None)
+        for number in self._stopping.pop(slot.name, ()):
+            self._answer(number, "")
+        if slot.name in self._preparing:
+            self._answer(self._preparing.pop(slot.name), GONE)
+            self._create_next()
+
+    def _create(self, command: dict[str, Any], _: list[int]) -> None:
+        if _name(command["name"]) in self._slots:
+            raise Refused(f"there is a sandbox {command['name']} already")
+        self._queue.append(command)
+        self._create_next()
+
+    def _create_next(self) -> None:
+        while self._queue and len(self._preparing) < AT_ONCE:
+            command = self._queue.popleft()
+            name = command["name"]
+            self._preparing[name] = command["number"]
+            slot = self._slots[name] = Slot(name, self._means, self)
+            self._zygotes.want(command["runtime"], command["account"], self._preparer(slot))
+
+    def _preparer(self, slot: Slot) -> Callable[[Zygote | None, str], None]:
+        def prepare(zygote: Zygote | None, problem: str) -> None:
+            if slot.name not in self._slots:
+                return
+            if zygote is None:
+                slot.fail(problem)
+            else:
+                slot.prepare(zygote)
+
+        return prepare
+
+    def _start(self, command: dict[str, Any], _: list[int]) -> None:
+        for digest in (command["code"], *command["layers"]):
+            _name(digest)
+        number = command["number"]
+        slot = self._slots.get(command["name"])
+        if slot is None:
+            self._answer(number, GONE)
+        else:
+            slot.start(command, lambda problem: self._answer(number, problem))
+
+    def _stop(self, command: dict[str, Any], _: list[int]) -> None:
+        number = command.get("number")
+        slot = self._slots.get(command["name"])
+        if slot is not None:
+            self._stopping.setdefault(slot.name, []).append(number)
+            slot.stop(float(command["grace_s"]))
+            return
+        for waiting in [waiting for waiting in self._queue if waiting["name"] == command["name"]]:
+            self._queue.remove(waiting)
+            self._answer(waiting["number"], GONE)
+        self._answer(number, "")
+
+    def _slot(self, command: dict[str, Any], act: Callable[[Slot], None]) -> None:
+        slot = self._slots.get(command["name"])
+        if slot is not None:
+            act(slot)
+
+    def _unpack(self, command: dict[str, Any], descriptors: list[int]) -> None:
+        limits = [str(int(command["bytes"])), str(int(command["entries"]))]
+        order = ["unpack", f"{self._code}/{_name(command['digest'])}", *limits, str(self._unpacker)]
+        (archive,) = descriptors
+        self._run_slow(order, command["number"], archive)
+
+    def _discard(self, command: dict[str, Any], _: list[int]) -> None:
+        self._run_slow(["discard", f"{self._code}/{_name(command['digest'])}"], command["number"], None)
+
+    def _run_slow(self, order: list[str], number: int, passed: int | None) -> None:
+        def ended(status: int, errors: str) -> None:
+            code = os.waitstatus_to_exitcode(status)
+            problem = "" if code == 0 else errors or f"{order[0]} ended with {code}"
+            self._answer(number, problem, refused=code == ARCHIVE_REFUSED)
+
+        self._means.events.run_program([sys.executable, "-I", SLOW, *order], ended, passed)
+
+    def _answer(
+        self, number: int | None, problem: str, descriptors: tuple[int, ...] = (), *, refused: bool = False
+    ) -> None:
+        if number is None:
+            return
+        answer: dict[str, Any] = {"answer": number}
+        if problem:
+            answer["problem"] = problem
+        if refused:
+            answer[REFUSED] = True
+        channel.send(self._platform, answer, descriptors)
+
+
+def _name(text: Any) -> str:
+    """The name, if it may be part of a path. Raises `Refused`."""
+    if isinstance(text, str) and 0 < len(text) <= _NAME_LENGTH and _NAME_CHARACTERS.issuperset(text):
+        return text
+    raise Refused(f"not a name: {text!r}")

@@ -1,0 +1,127 @@
+"""Entry point of the spawner: a program of its own, so that `ps` tells what it is and it starts small.
+
+Arguments: the data directory, the name that its cgroups carry, the descriptors of the socket to the platform process
+and of the data directory's lock, and the first of its users.
+"""
+
+# pathlib is slow to import and large, and this runs where both count.
+# ruff: noqa: PTH100, PTH120
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections import deque
+
+sys.path.append(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+)
+
+from ondol.linux import cgroups, mounts, namespaces, process
+from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.spawner import SCRATCH, USERS
+from ondol.sandbox.jail.spawner.commands import Commands
+from ondol.sandbox.jail.spawner.events import EventLoop
+from ondol.sandbox.jail.spawner.slot import DEFAULT_TMP_MB, Means, TmpSource
+from ondol.sandbox.jail.spawner.tmp_disks import TmpDirectories, TmpDisks
+from ondol.sandbox.jail.spawner.trees import Trees
+from ondol.sandbox.jail.spawner.zygotes import Zygotes
+
+
+def main() -> None:
+    """Serve until the platform process is gone, then leave nothing behind."""
+    directory, owner = sys.argv[1:3]
+    descriptor, lock, first_user = map(int, sys.argv[3:])
+    process.set_name("ondol-spawner")
+    # The closed socket says it too, unless some child of the platform's has inherited the other end.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    process.die_with_parent(signal.SIGTERM)
+    for inherited in (descriptor, lock):
+        os.set_inheritable(inherited, False)
+    platform = socket.socket(fileno=descriptor)
+    scratch = _private_mounts(directory)
+    groups = cgroups.probe(owner)
+    opening = Opening(platform, directory, scratch, groups, first_user)
+    try:
+        opening.begin()
+        opening.events.run()
+    except (SystemExit, ConnectionError):
+        pass  # the platform is gone: told so, or met while telling it something
+    finally:
+        _end_everything(groups)
+
+
+class Opening:
+    """From the first message to the first command: find out what this machine can do, and say so."""
+
+    def __init__(
+        self, platform: socket.socket, directory: str, scratch: str, groups: cgroups.Cgroups, first_user: int
+    ) -> None:
+        self.events = EventLoop()
+        self._platform = platform
+        self._directory = directory
+        self._scratch = scratch
+        self._groups = groups
+        self._users = deque(range(first_user, first_user + USERS, 2))
+
+    def begin(self) -> None:
+        """Try to make a disk for /tmp; what comes of it decides how every /tmp is made."""
+        try:
+            disks = TmpDisks(f"{self._directory}/tmp", self._scratch, self.events)
+        except OSError as error:
+            self._without_disks(str(error))
+            return
+        disks.prepare(
+            DEFAULT_TMP_MB, lambda problem: self._without_disks(problem) if problem else self._serve(disks, ())
+        )
+
+    def _without_disks(self, problem: str) -> None:
+        shortfall = (
+            f"The size of /tmp is not limited, only that of each file in it: {problem}; "
+            "install e2fsprogs and give this host loop devices."
+        )
+        self._serve(TmpDirectories(f"{self._directory}/tmp", self.events), (shortfall,))
+
+    def _serve(self, tmp: TmpSource, shortfalls: tuple[str, ...]) -> None:
+        received = channel.receive(self._platform)
+        if received is None:
+            sys.exit(0)
+        code = f"{self._directory}/code"
+        trees = Trees(code, self._scratch)
+        means = Means(self.events, self._groups, tmp, trees, self._users)
+        zygotes = Zygotes(f"{self._directory}/roots", self._scratch, received[0]["runtimes"], self.events)
+        commands = Commands(self._platform, means, zygotes, code)
+        ready = {
+            "tmp_limit": tmp.kind == "image",
+            "shortfalls": [*self._groups.shortfalls, *shortfalls],
+        }
+        channel.send(self._platform, ready)
+        self.events.watch(self._platform.fileno(), commands.take)
+
+
+def _private_mounts(directory: str) -> str:
+    """A mount namespace of our own, and in it a directory for devices and passing mounts that nobody else sees."""
+    namespaces.unshare(namespaces.NEW_MOUNTS)
+    mounts.make_private()
+    scratch = f"{directory}/{SCRATCH}"
+    mounts.mount("tmpfs", scratch, "tmpfs", mounts.NO_SUID | mounts.NO_EXECUTE, "size=1m,mode=700")
+    return scratch
+
+
+def _end_everything(groups: cgroups.Cgroups) -> None:
+    """Kill all that is left in this PID namespace, and remove the cgroups."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent's death is told twice, and must not interrupt this
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    # The frozen die of it only now that this thaws them.
+    groups.sweep()
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
+if __name__ == "__main__":
+    main()

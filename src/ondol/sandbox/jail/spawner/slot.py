@@ -1,0 +1,266 @@
+"""One sandbox as the spawner sees it: what it holds, and what is given back when it has ended.
+
+```
+PREPARING ──prepared──▶ WAITING ──start──▶ RUNNING ──ended──▶ ENDED ──stop──▶ (nothing)
+     └──failed──▶ (nothing)  └────────────────┴─────── stop ───────────────▶ (nothing)
+```
+
+ENDED is when its first process is gone: by then the kernel has ended all others. Its cgroup stays until it is stopped,
+because that is where its memory and processor time are read.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ondol.linux import cgroups, process
+from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.spawner.events import EventLoop
+from ondol.sandbox.jail.spawner.tmp_disks import MEGABYTE
+from ondol.sandbox.jail.spawner.trees import Trees
+from ondol.sandbox.jail.spawner.zygotes import Zygote
+
+DEFAULT_TMP_MB = 512
+_REMOVE_RETRY_S = 0.002
+
+
+class TmpSource(Protocol):
+    """Where a /tmp comes from: see `tmp_disks`."""
+
+    kind: str
+
+    def prepare(self, size_mb: int, then: Callable[[str | None], None]) -> None: ...
+    def open(self, size_mb: int) -> tuple[int, int]: ...
+    def release(self, number: int) -> None: ...
+
+
+class Means:
+    """What every slot is made with."""
+
+    def __init__(
+        self, events: EventLoop, groups: cgroups.Cgroups, tmp: TmpSource, trees: Trees, users: deque[int]
+    ) -> None:
+        self.events = events
+        self.groups = groups
+        self.tmp = tmp
+        self.trees = trees
+        self.users = users
+        """Free ones; the one after each is the sandbox's first process's."""
+
+
+class Listener(Protocol):
+    """Who hears of a slot."""
+
+    def prepared(self, slot: Slot, descriptors: tuple[int, ...]) -> None:
+        """The descriptors: the Runtime API's listener, the output's reading end; closed on return."""
+        ...
+
+    def failed(self, slot: Slot, problem: str) -> None:
+        """It could not be prepared, and is gone."""
+        ...
+
+    def ended(self, slot: Slot, status: int, out_of_memory: bool) -> None:
+        """The runtime process has ended with this wait status."""
+        ...
+
+    def gone(self, slot: Slot) -> None:
+        """Nothing of it remains."""
+        ...
+
+
+class Slot:
+    """One sandbox, from the fork to the last trace."""
+
+    def __init__(self, name: str, means: Means, listener: Listener) -> None:
+        self.name = name
+        self._means = means
+        self._listener = listener
+        self._control: socket.socket | None = None
+        self._output = -1
+        self._first = self._runtime = -1
+        self._zygote: Zygote | None = None
+        self._tmp: list[int] = []
+        self._user = means.users.popleft()
+        self._told_end = False
+        self._stopping = False
+        self._started = False
+
+    def prepare(self, zygote: Zygote) -> None:
+        """Have it forked; `Listener.prepared` or `failed` follows."""
+        try:
+            self._prepare(zygote)
+        except OSError as error:
+            self.fail(str(error))
+
+    def fail(self, problem: str) -> None:
+        """It can't be prepared: `Listener.failed` and `gone` follow."""
+        self._stopping = True
+        self._listener.failed(self, problem)
+        self._discard()
+
+    def _prepare(self, zygote: Zygote) -> None:
+        means = self._means
+        means.groups.create(self.name)
+        given = means.groups.entrances(self.name)
+        try:
+            number, tmp = means.tmp.open(DEFAULT_TMP_MB)
+            self._tmp.append(number)
+            given.insert(0, tmp)
+            self._output, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            given.insert(0, output)
+            os.set_blocking(output, True)
+            self._control, theirs = channel.pair()
+            given.insert(0, theirs.detach())
+            means.events.watch(self._control.fileno(), self._heard)
+            plan = {
+                "user": self._user,
+                "first_user": self._user + 1,
+                "tmp": means.tmp.kind,
+            }
+            zygote.fork_slot(plan, tuple(given))
+            self._zygote = zygote
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+
+    def start(self, order: dict[str, Any], then: Callable[[str], None]) -> None:
+        """Attach what `order` names and let the runtime go; `then` hears what was wrong, or an empty text."""
+        size_mb = order["tmp_mb"]
+        if size_mb == DEFAULT_TMP_MB:
+            then(self._start(order))
+        else:
+            self._means.tmp.prepare(size_mb, lambda problem: then(problem or self._start(order)))
+
+    def throttle(self, share: float) -> None:
+        self._means.groups.limit_cpu(self.name, share)
+
+    def freeze(self) -> None:
+        self._means.groups.freeze(self.name)
+
+    def thaw(self) -> None:
+        self._means.groups.thaw(self.name)
+
+    def stop(self, grace_s: float) -> None:
+        """End it: politely, then by force. `Listener.gone` follows."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._first < 0:
+            # Being prepared: it is ended when it is. Otherwise it has ended, or was never begun.
+            if self._control is None:
+                self._discard()
+            return
+        self.thaw()
+        if grace_s > 0 and self._started and process.send_signal(self._runtime, signal.SIGTERM):
+            self._means.events.call_later(grace_s, self._kill)
+        else:
+            self._kill()
+
+    def _discard(self) -> None:
+        """Give back everything that it holds, once no process of it is left."""
+        for descriptor in (self._output, self._runtime):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._output = self._runtime = -1
+        self._close_control()
+        while self._tmp:
+            self._means.tmp.release(self._tmp.pop())
+        if not self._means.groups.remove(self.name):
+            self._means.events.call_later(_REMOVE_RETRY_S, self._discard)
+            return
+        self._means.users.append(self._user)
+        self._listener.gone(self)
+
+    def _start(self, order: dict[str, Any]) -> str:
+        if self._control is None or self._stopping:
+            return "gone"
+        trees: dict[str, int] = {}
+        means = self._means
+        try:
+            trees["/var/task"] = means.trees.mount([order["code"]])
+            if order["layers"]:
+                trees["/opt"] = means.trees.mount(order["layers"])
+            if order["tmp_mb"] != DEFAULT_TMP_MB:
+                number, trees["/tmp"] = means.tmp.open(order["tmp_mb"])
+                self._tmp.append(number)
+            means.groups.limit_memory(self.name, order["memory_mb"] * MEGABYTE)
+            start = {name: order[name] for name in ("fork", "command", "environment")}
+            start["file_size"] = None if means.tmp.kind == "image" else order["tmp_mb"] * MEGABYTE
+            channel.send(self._control, {"targets": list(trees), **start}, tuple(trees.values()))
+        except BrokenPipeError:
+            return "gone"
+        except OSError as error:
+            return str(error)
+        finally:
+            for tree in trees.values():
+                os.close(tree)
+        self._started = True
+        return ""
+
+    def _kill(self) -> None:
+        if self._first >= 0:
+            process.send_signal(self._first, signal.SIGKILL)
+
+    def _heard(self) -> None:
+        assert self._control is not None
+        received = channel.receive(self._control)
+        if received is None:
+            self._close_control()
+            if self._first < 0:
+                self.fail("its first process ended at once")
+            return
+        message, descriptors = received
+        if "prepared" in message:
+            listener, self._first, self._runtime = descriptors
+            self._means.events.watch(self._first, self._all_ended)
+            self._listener.prepared(self, (listener, self._output))
+            os.close(listener)
+            os.close(self._output)
+            self._output = -1
+            if self._stopping:
+                self._kill()
+        elif "ended" in message:
+            self._tell_end(message["ended"])
+        elif self._first < 0:
+            self._close_control()
+            self.fail(message["failed"])
+        else:
+            print(f"sandbox {self.name}: {message['failed']}", flush=True)
+
+    def _tell_end(self, status: int) -> None:
+        if not self._told_end:
+            self._told_end = True
+            killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+            self._listener.ended(self, status, killed and self._means.groups.out_of_memory(self.name))
+
+    def _all_ended(self) -> None:
+        self._means.events.forget(self._first)
+        os.close(self._first)
+        self._first = -1
+        if self._zygote is not None:
+            self._zygote.reap()
+        # What it had to say is still in its socket.
+        while self._control is not None:
+            self._heard_last()
+        self._tell_end(signal.SIGKILL)
+        if self._stopping:
+            self._discard()
+
+    def _heard_last(self) -> None:
+        assert self._control is not None
+        received = channel.receive(self._control)
+        if received is None:
+            self._close_control()
+        elif "ended" in received[0]:
+            self._tell_end(received[0]["ended"])
+
+    def _close_control(self) -> None:
+        if self._control is not None:
+            self._means.events.forget(self._control.fileno())
+            self._control.close()
+            self._control = None

@@ -1,0 +1,310 @@
+"""Makes a tree of a customer's zip, whatever the zip holds: which entries are taken, and with how little power.
+
+Only the confined process reads the archive. It has no privilege, no way out of the directory that it fills, and hard
+limits; its parent, which has the power, reads nothing but a verdict of it. What counts against the limits is what was
+written, never what the archive says of itself.
+
+Modes are AWS's as far as a function can tell: everything is readable by all, what anybody may execute all may, and
+set-user-id, set-group-id and sticky bits are dropped. Symbolic links are kept as they are, and never followed.
+"""
+
+import ctypes
+import encodings.cp437  # noqa: F401 (the codec of old archives' names: no module can be imported once confined)
+import os
+import resource
+import select
+import shutil
+import signal
+import stat
+import struct
+import sys
+import time
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, NoReturn
+
+from ondol.sandbox.driver import SandboxError, UnpackLimits, UnpackRefused
+
+UNIX_SYSTEMS = frozenset({3, 19})
+"""Systems (of the archive's writer) whose entries carry a Unix mode: Unix and macOS."""
+
+ENCRYPTED = 0x1
+UTF8_NAME = 0x800
+EXTENDED_TIMESTAMP = 0x5455
+
+NAME_BYTES = 4080
+"""A longer path could not be opened below /var/task."""
+
+DEPTH = 255
+TARGET_BYTES = 4095
+CHUNK_BYTES = 262_144
+
+MEMORY_BYTES = 256 << 20
+CPU_SECONDS = 60
+WALL_SECONDS = 300
+DESCRIPTORS = 64
+VERDICT_BYTES = 2000
+
+
+class Unpacker:
+    """Writes the entries of one archive below a directory, counting what it writes."""
+
+    def __init__(self, directory: int, limits: UnpackLimits) -> None:
+        self._directory = directory
+        self._limits = limits
+        self._bytes = 0
+        self._entries = 0
+
+    def unpack(self, archive: IO[bytes]) -> None:
+        """Write every entry; of two with one name the later stays. Raises `UnpackRefused`, or `OSError`."""
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                for entry in opened.infolist():
+                    self._entry(opened, entry)
+        except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError) as error:
+            raise UnpackRefused(f"the archive is broken: {error}") from error
+
+    def _entry(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+        parts = _parts(entry)
+        shown = "/".join(map(os.fsdecode, parts)) or "/"
+        if entry.flag_bits & ENCRYPTED:
+            raise UnpackRefused(f"'{shown}' is encrypted")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UnpackRefused(f"'{shown}' is compressed with method {entry.compress_type}, which is not supported")
+        mode = entry.external_attr >> 16 if entry.create_system in UNIX_SYSTEMS else 0
+        kind = stat.S_IFMT(mode)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+            raise UnpackRefused(f"'{shown}' is neither a file, a directory nor a symbolic link")
+        try:
+            if kind == stat.S_IFDIR or entry.orig_filename.endswith("/"):
+                os.close(self._enter(parts))
+            elif kind == stat.S_IFLNK:
+                self._link(opened, entry, parts, shown)
+            else:
+                self._file(opened, entry, parts, 0o755 if mode & 0o111 else 0o644)
+        except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+            raise UnpackRefused(f"'{shown}' stands in the way of another entry, or leads through a link") from error
+
+    def _file(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo, parts: list[bytes], mode: int) -> None:
+        parent = self._enter(parts[:-1])
+        try:
+            written = self._create(parent, parts[-1])
+        finally:
+            os.close(parent)
+        with os.fdopen(written, "wb", buffering=0) as file, opened.open(entry) as source:
+            while chunk := source.read(CHUNK_BYTES):
+                self._count(len(chunk))
+                file.write(chunk)
+            os.fchmod(written, mode)
+            os.utime(written, ns=(_modified_ns(entry),) * 2)
+
+    def _create(self, parent: int, name: bytes) -> int:
+        self._count_entry()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(name, flags, 0o600, dir_fd=parent)
+        except FileExistsError:
+            os.unlink(name, dir_fd=parent)
+            return os.open(name, flags, 0o600, dir_fd=parent)
+
+    def _link(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo, parts: list[bytes], shown: str) -> None:
+        with opened.open(entry) as source:
+            target = source.read(TARGET_BYTES + 1)
+        if not target or len(target) > TARGET_BYTES or b"\0" in target:
+            raise UnpackRefused(f"'{shown}' is a symbolic link to nothing that a path can name")
+        self._count(len(target))
+        self._count_entry()
+        parent = self._enter(parts[:-1])
+        try:
+            try:
+                os.symlink(target, parts[-1], dir_fd=parent)
+            except FileExistsError:
+                os.unlink(parts[-1], dir_fd=parent)
+                os.symlink(target, parts[-1], dir_fd=parent)
+        finally:
+            os.close(parent)
+
+    def _enter(self, parts: list[bytes]) -> int:
+        """A descriptor of the directory that `parts` name, made where it is missing; no link is followed."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        current = os.open(b".", flags, dir_fd=self._directory)
+        for part in parts:
+            try:
+                try:
+                    below = os.open(part, flags, dir_fd=current)
+                except FileNotFoundError:
+                    self._count_entry()
+                    os.mkdir(part, 0o755, dir_fd=current)
+                    below = os.open(part, flags, dir_fd=current)
+            finally:
+                os.close(current)
+            current = below
+        return current
+
+    def _count(self, written: int) -> None:
+        self._bytes += written
+        if self._bytes > self._limits.bytes:
+            raise UnpackRefused(f"Unzipped size must be smaller than {self._limits.bytes} bytes")
+
+    def _count_entry(self) -> None:
+        self._entries += 1
+        if self._entries > self._limits.entries:
+            raise UnpackRefused(f"the archive holds more than {self._limits.entries} files and directories")
+
+
+def _parts(entry: zipfile.ZipInfo) -> list[bytes]:
+    """The path of an entry, component by component, as the bytes that the archive has. Raises `UnpackRefused`."""
+    name = entry.orig_filename.encode("utf-8" if entry.flag_bits & UTF8_NAME else "cp437", "surrogateescape")
+    shown = name[:200].decode(errors="backslashreplace")
+    if b"\0" in name:
+        raise UnpackRefused(f"the name {shown!r} holds a null byte")
+    if name.startswith(b"/"):
+        raise UnpackRefused(f"'{shown}' is an absolute path")
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    if b".." in parts:
+        raise UnpackRefused(f"'{shown}' leads out of the archive")
+    if len(name) > NAME_BYTES or len(parts) > DEPTH or any(len(part) > 255 for part in parts):
+        raise UnpackRefused(f"the path '{shown}...' is too long")
+    if not parts and not name.endswith(b"/"):
+        raise UnpackRefused("an entry has no name")
+    return parts
+
+
+def _modified_ns(entry: zipfile.ZipInfo) -> int:
+    """When the file was changed, to the second where the archive says so: compiled Python is valid by it."""
+    extra = entry.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        if kind == EXTENDED_TIMESTAMP and size >= 5 and len(extra) >= 9 and extra[4] & 1:
+            seconds: int = struct.unpack_from("<i", extra, 5)[0]
+            return max(0, seconds) * 1_000_000_000
+        extra = extra[4 + size :]
+    year, month, day, hour, minute, second = entry.date_time
+    days = _days_before(year, month) + day - 1
+    return (days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000_000_000
+
+
+def _days_before(year: int, month: int) -> int:
+    """Days from the epoch to the first of a month; months that no calendar has do not hurt."""
+    years, shifted = (year, month - 3) if month > 2 else (year - 1, month + 9)
+    return 365 * years + years // 4 - years // 100 + years // 400 + (153 * shifted + 2) // 5 - 719_468
+
+
+def unpack_confined(archive: int, destination: Path, limits: UnpackLimits, uid: int, gid: int) -> None:
+    """Unpack an open archive to `destination` through a process that is `uid` and can reach nothing else.
+
+    Call it with the power to change root and user; it blocks. The tree is there, and on disk, whole or not at all; if
+    it is there already, nothing is done. Raises `UnpackRefused` for what the archive holds, else `SandboxError`.
+    """
+    if destination.exists():
+        return
+    staging = destination.with_name(f".{destination.name}.{os.getpid()}.unpacking")
+    try:
+        if staging.exists():
+            shutil.rmtree(staging)
+        staging.mkdir(mode=0o700)
+        os.chown(staging, uid, gid)
+        directory = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _in_confinement(archive, directory, limits, uid, gid)
+            os.fchmod(directory, 0o755)
+            if ctypes.CDLL(None, use_errno=True).syncfs(directory) != 0:
+                raise SandboxError(f"{destination} could not be written to disk: {os.strerror(ctypes.get_errno())}")
+        finally:
+            os.close(directory)
+        staging.rename(destination)
+        _sync_directory(destination.parent)
+    except OSError as error:
+        raise SandboxError(f"{destination} could not be unpacked: {error}") from error
+    finally:
+        if staging.exists():
+            shutil.rmtree(staging)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _in_confinement(archive: int, directory: int, limits: UnpackLimits, uid: int, gid: int) -> None:
+    verdict, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _child(archive, directory, writer, limits=limits, uid=uid, gid=gid)
+    os.close(writer)
+    try:
+        text = _read_verdict(verdict, time.monotonic() + WALL_SECONDS)
+    finally:
+        os.close(verdict)
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    if text.startswith("unpacked"):
+        return
+    if text.startswith("refused "):
+        raise UnpackRefused(text.removeprefix("refused "))
+    if text:
+        raise SandboxError(f"the archive could not be unpacked: {text}")
+    reason = f"after {WALL_SECONDS} s" if status == signal.SIGKILL else f"with status {status}"
+    raise UnpackRefused(f"unpacking took more time or memory than an honest archive needs: it was ended {reason}")
+
+
+def _read_verdict(verdict: int, deadline: float) -> str:
+    text = b""
+    while len(text) < VERDICT_BYTES:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or not select.select([verdict], [], [], remaining)[0]:
+            return ""
+        received = os.read(verdict, VERDICT_BYTES)
+        if not received:
+            break
+        text += received
+    return text.decode(errors="replace")
+
+
+def _child(archive: int, directory: int, writer: int, *, limits: UnpackLimits, uid: int, gid: int) -> NoReturn:
+    """The confined process: it ends here, whatever happens."""
+    verdict = "failed"
+    try:
+        _confine(directory, limits, uid, gid, keep=(archive, directory, writer))
+        with os.fdopen(archive, "rb") as file:
+            Unpacker(directory, limits).unpack(file)
+        verdict = "unpacked"
+    except UnpackRefused as refusal:
+        verdict = f"refused {refusal}"
+    except MemoryError:
+        verdict = "refused the archive's directory is too large"
+    except BaseException as error:  # noqa: BLE001 (whatever ends this process, its parent is told)
+        verdict = f"failed: {error!r}"
+    finally:
+        os.write(writer, verdict.encode(errors="replace")[:VERDICT_BYTES])
+        os._exit(0)
+
+
+def _confine(directory: int, limits: UnpackLimits, uid: int, gid: int, keep: tuple[int, ...]) -> None:
+    """Give up, for good, all that unpacking does not need: other files, other descriptors, rights, resources."""
+    below = 3
+    for descriptor in sorted(fd for fd in keep if fd >= below):
+        if descriptor > below:  # an empty range would close everything
+            os.closerange(below, descriptor)
+        below = descriptor + 1
+    os.closerange(below, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    os.fchdir(directory)
+    os.chroot(".")
+    os.umask(0o022)
+    for kind, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, limits.bytes + CHUNK_BYTES),
+        (resource.RLIMIT_NOFILE, DESCRIPTORS),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    sys.setrecursionlimit(500)

@@ -1,0 +1,132 @@
+"""A guest that serves the Runtime API in the fewest words, and remembers what it saw."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ondol.sandbox.driver import Exit
+
+
+class Posted(NamedTuple):
+    """What a runtime posted: `response` or `error` of an invocation, or `init/error`."""
+
+    what: str
+    body: bytes
+
+
+class Probe:
+    """The guest of one sandbox. What it waits for, it waits for at most `PATIENCE_S`."""
+
+    PATIENCE_S = 30.0
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+        self.exits: list[Exit] = []
+        self.written_at_exit = b""
+        self._exited = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Transport] = []
+        self._posted: list[Posted] = []
+        self._calls = 0
+
+    # Guest
+
+    def connected(self) -> asyncio.Protocol:
+        return _Connection(self)
+
+    def output(self, data: bytes) -> None:
+        assert not self.exits, "output came after the exit"
+        self.written += data
+        self._changed.set()
+
+    def exited(self, exit: Exit) -> None:
+        self.written_at_exit = bytes(self.written)
+        self.exits.append(exit)
+        self._exited.set()
+
+    # From connections
+
+    def asked(self, transport: asyncio.Transport) -> None:
+        self._waiting.append(transport)
+        self._changed.set()
+
+    def posted(self, posted: Posted) -> None:
+        self._posted.append(posted)
+        self._changed.set()
+
+    # For tests
+
+    async def ready(self) -> None:
+        """Wait until the runtime asks for an invocation."""
+        await self._until(lambda: bool(self._waiting))
+
+    def send(self, event: bytes) -> None:
+        """Give the runtime that waits an invocation."""
+        self._calls += 1
+        fields = {
+            "Content-Type": "application/json",
+            "Content-Length": len(event),
+            "Lambda-Runtime-Aws-Request-Id": f"00000000-0000-4000-8000-{self._calls:012}",
+            "Lambda-Runtime-Deadline-Ms": 4_000_000_000_000,
+            "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-west-1:000000000000:function:f",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._waiting.pop().write(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + event)
+
+    async def answer(self) -> Posted:
+        """Wait for what the runtime posts next."""
+        await self._until(lambda: bool(self._posted))
+        return self._posted.pop(0)
+
+    async def call(self, event: bytes = b"{}") -> Posted:
+        await self.ready()
+        self.send(event)
+        return await self.answer()
+
+    async def said(self, text: bytes) -> None:
+        """Wait until the runtime has written this."""
+        await self._until(lambda: text in self.written)
+
+    async def exit(self) -> Exit:
+        async with asyncio.timeout(self.PATIENCE_S):
+            await self._exited.wait()
+        return self.exits[0]
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(self.PATIENCE_S):
+            while not holds():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            line, *fields = self._received[:end].decode("latin-1").split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+            body_end = end + 4 + int(headers.get("content-length", 0))
+            if len(self._received) < body_end:
+                return
+            body = bytes(self._received[end + 4 : body_end])
+            del self._received[:body_end]
+            self._request(line, body)
+
+    def _request(self, line: str, body: bytes) -> None:
+        transport = self._transport
+        assert isinstance(transport, asyncio.Transport)
+        method, path, _ = line.split(" ")
+        if method == "GET":
+            assert path == "/2018-06-01/runtime/invocation/next"
+            self._probe.asked(transport)
+        else:
+            parts = path.split("/")
+            self._probe.posted(Posted("init/error" if parts[3] == "init" else parts[-1], body))
+            transport.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
