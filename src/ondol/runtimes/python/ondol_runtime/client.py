@@ -1,0 +1,159 @@
+"""HTTP/1.1 to the platform over one kept-alive connection, written for few system calls.
+
+The answer to an invocation and the request for the next one leave in one send, so a warm invocation costs one send and
+one or two receives. It knows nothing of handlers or JSON.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+
+RECEIVE_BYTES = 65536
+JOIN_BYTES = 65536
+"""Up to this size a body is copied behind its head, which is cheaper than a second system call."""
+
+
+class Invocation:
+    """One answer of `invocation/next`. Header texts are as sent; a header that was not sent is None."""
+
+    __slots__ = (
+        "body",
+        "client_context",
+        "cognito_identity",
+        "content_type",
+        "deadline_ms",
+        "function_arn",
+        "request_id",
+        "tenant_id",
+        "trace_id",
+    )
+
+    def __init__(self, headers: dict[str, str], body: bytes) -> None:
+        get = headers.get
+        self.request_id = headers["lambda-runtime-aws-request-id"]
+        self.deadline_ms = int(get("lambda-runtime-deadline-ms") or 0)
+        self.function_arn = get("lambda-runtime-invoked-function-arn")
+        self.trace_id = get("lambda-runtime-trace-id")
+        self.client_context = get("lambda-runtime-client-context")
+        self.cognito_identity = get("lambda-runtime-cognito-identity")
+        self.tenant_id = get("lambda-runtime-aws-tenant-id")
+        self.content_type = get("content-type")
+        self.body = body
+
+
+class RuntimeApiError(Exception):
+    """The platform refused a request, or its answer could not be read."""
+
+
+class RuntimeApi:
+    """The runtime's side of the Runtime API at `address` ("host:port").
+
+    Raises `OSError` when the platform is gone: the runtime has nobody to work for and ends.
+    """
+
+    def __init__(self, address: str, connection: socket.socket | None) -> None:
+        host, _, port = address.rpartition(":")
+        self._target = (host, int(port))
+        version = ".".join(map(str, sys.version_info[:3]))
+        self._fixed = f"Host: {address}\r\nUser-Agent: ondol-python/{version}\r\n"
+        self._next = f"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n{self._fixed}\r\n".encode()
+        self._buffer = b""
+        self._socket = connection or socket.create_connection(self._target)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def next(self) -> Invocation:
+        """Wait for the first invocation."""
+        self._socket.sendall(self._next)
+        return self._read_next()
+
+    def respond(self, request_id: str, body: bytes, content_type: str) -> Invocation:
+        """Answer an invocation with its result, and wait for the next."""
+        path = f"invocation/{request_id}/response"
+        return self._answer(self._post(path, len(body), f"Content-Type: {content_type}\r\n"), body, "success")
+
+    def fail(self, request_id: str, body: bytes, error_type: str, cause: bytes) -> Invocation:
+        """Answer an invocation with an error; `cause` is X-Ray's view of it, empty where there is none."""
+        headers = f"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: {error_type}\r\n"
+        if cause:
+            headers += f"Lambda-Runtime-Function-XRay-Error-Cause: {cause.decode('ascii')}\r\n"
+        return self._answer(self._post(f"invocation/{request_id}/error", len(body), headers), body, "failure")
+
+    def fail_init(self, body: bytes, error_type: str) -> None:
+        """Say that there is no function to invoke. Raises `RuntimeApiError` unless it is accepted."""
+        headers = f"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: {error_type}\r\n"
+        self._socket.sendall(self._post("init/error", len(body), headers) + body)
+        status, _, answer = self._read()
+        if status != 202:
+            raise RuntimeApiError(f"init error was answered {status}: {answer!r}")
+
+    def _post(self, path: str, length: int, headers: str) -> bytes:
+        head = f"POST /2018-06-01/runtime/{path} HTTP/1.1\r\n{self._fixed}{headers}Content-Length: {length}\r\n\r\n"
+        return head.encode("ascii")
+
+    def _answer(self, head: bytes, body: bytes, kind: str) -> Invocation:
+        try:
+            if len(body) <= JOIN_BYTES:
+                self._socket.sendall(b"".join((head, body, self._next)))
+            else:
+                self._socket.sendall(head)
+                self._socket.sendall(body)
+                self._socket.sendall(self._next)
+            status, headers, _ = self._read()
+        except ConnectionError:
+            # Refused half-way through a body: the answer may be lost with the connection.
+            status, headers = 0, {"connection": "close"}
+        if status != 202:
+            now_ms = int(time.time() * 1000)
+            reason = f"Http response code: {status}." if status else "No Response from endpoint."
+            sys.stderr.write(f"[ERROR] [{now_ms}] LAMBDA_RUNTIME Failed to post handler {kind} response. {reason}\n")
+        if headers.get("connection", "").lower() == "close":
+            self._reconnect()
+            return self.next()
+        return self._read_next()
+
+    def _reconnect(self) -> None:
+        self._socket.close()
+        self._buffer = b""
+        self._socket = socket.create_connection(self._target)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _read_next(self) -> Invocation:
+        status, headers, body = self._read()
+        if status != 200:
+            raise RuntimeApiError(f"invocation/next was answered {status}: {body!r}")
+        return Invocation(headers, body)
+
+    def _read(self) -> tuple[int, dict[str, str], bytes]:
+        buffer = self._buffer
+        end = buffer.find(b"\r\n\r\n")
+        while end < 0:
+            received = self._socket.recv(RECEIVE_BYTES)
+            if not received:
+                raise ConnectionResetError("the Runtime API closed the connection")
+            buffer += received
+            end = buffer.find(b"\r\n\r\n")
+        lines = buffer[:end].decode("utf-8", "surrogateescape").split("\r\n")
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        start = end + 4
+        stop = start + int(headers.get("content-length", 0))
+        if len(buffer) >= stop:
+            self._buffer = buffer[stop:]
+            return int(lines[0][9:12]), headers, buffer[start:stop]
+        self._buffer = b""
+        return int(lines[0][9:12]), headers, self._receive_rest(buffer[start:], stop - start)
+
+    def _receive_rest(self, begun: bytes, length: int) -> bytes:
+        body = bytearray(length)
+        body[: len(begun)] = begun
+        view, filled = memoryview(body), len(begun)
+        while filled < length:
+            count = self._socket.recv_into(view[filled:])
+            if not count:
+                raise ConnectionResetError("the Runtime API closed the connection")
+            filled += count
+        return bytes(body)

@@ -1,0 +1,91 @@
+"""The life of a runtime process: initialise once, then invocation after invocation.
+
+What the customer's code raises becomes an error answer when it is an `Exception`; anything else (`SystemExit`,
+`KeyboardInterrupt`) ends the process, and the platform reports how.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import faults, handler, values
+from .client import Invocation, RuntimeApi
+from .context import FunctionFacts, LambdaContext
+from .output import Logs, open_standard_streams
+
+if TYPE_CHECKING:
+    import socket
+
+
+def run(connection: socket.socket | None, preloaded: tuple[str, ...]) -> NoReturn:
+    """Serve the function of `os.environ`; `preloaded` names the modules that may be there only to save time."""
+    open_standard_streams()
+    logs = Logs()
+    logs.install()
+    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"], connection)
+    encoder = values.Json()
+    try:
+        handler.extend_path()
+        handler.forget_own_modules(preloaded)
+        function = handler.find(os.environ["_HANDLER"])
+    except Exception as error:  # noqa: BLE001 (the customer's module raises what it likes)
+        report = faults.report_of(error)
+        logs.error(report)
+        api.fail_init(encoder.dumps(report), faults.header_text(report["errorType"]))
+        sys.exit(1)
+    try:
+        _serve(api, function, encoder, logs)
+    except ConnectionError:
+        # The platform is gone, and with it everybody who could be told: the log is the customer's.
+        sys.exit(1)
+
+
+def _serve(api: RuntimeApi, function: handler.Handler, encoder: values.Json, logs: Logs) -> NoReturn:
+    facts = FunctionFacts()
+    current = logs.current
+    invocation = api.next()
+    while True:
+        request_id = invocation.request_id
+        current.request_id = request_id
+        current.tenant_id = invocation.tenant_id
+        if invocation.trace_id is not None:
+            os.environ["_X_AMZN_TRACE_ID"] = invocation.trace_id
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        try:
+            context = _context_of(facts, invocation)
+            event = values.event_of(invocation.body, invocation.content_type)
+            body, content_type = values.result_of(encoder, function(event, context))
+        except Exception as error:  # noqa: BLE001 (the customer's code raises what it likes)
+            report = faults.report_of(error, request_id)
+            logs.error(report)
+            kind, cause = faults.header_text(report["errorType"]), faults.cause_of(error)
+            body = encoder.dumps(report)
+            del error
+            invocation = api.fail(request_id, body, kind, cause)
+        else:
+            # What the handler was given and gave must not stay in memory until the next invocation is over.
+            del event, context, invocation
+            invocation = api.respond(request_id, body, content_type)
+
+
+def _context_of(facts: FunctionFacts, invocation: Invocation) -> LambdaContext:
+    return LambdaContext(
+        facts,
+        invocation,
+        _header_json(invocation.client_context, "Client Context"),
+        _header_json(invocation.cognito_identity, "Cognito Identity"),
+    )
+
+
+def _header_json(text: str | None, name: str) -> Any:
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        message = f"Unable to parse {name} JSON: {error}"
+        raise faults.Fault("Runtime.LambdaContextUnmarshalError", message) from error
