@@ -1,0 +1,234 @@
+"""Who holds how many permits of which pool.
+
+Pure. Grants are blocks; a holder renews what it holds, a worker reports what runs, and what neither vouches for any
+longer is free again. Before anyone is refused, unused permits of the other holders are recalled.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ondol.counting.api import Grant, Pool, Refusal
+from ondol.model.errors import InvariantError
+from ondol.model.function import FunctionKey
+from ondol.model.ids import AccountId, FrontendId, Region, WorkerId
+from ondol.model.invocation import ThrottleReason
+from ondol.model.limits import AccountLimits
+from ondol.model.rate import TokenBucket
+from ondol.model.time import SECOND, Instant
+
+GRANT_TTL = 15 * SECOND
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What the request with this number gets."""
+
+    request: int
+    outcome: Grant | Refusal
+
+
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """Ask a holder for unused permits; `request` waits for what comes of it, if it is there."""
+
+    holder: FrontendId
+    pool: Pool
+    n: int
+    owe: bool
+    request: int | None
+
+
+Command = Answer | Recall
+
+
+class _Grant:
+    __slots__ = ("holder", "n", "pool", "running", "until")
+
+    def __init__(self, pool: Pool, holder: FrontendId, n: int, until: Instant) -> None:
+        self.pool = pool
+        self.holder = holder
+        self.n = n
+        self.until = until
+        self.running: dict[WorkerId, tuple[int, Instant]] = {}
+        """Invocations that workers report on this grant, and until when that report counts."""
+
+
+class _Request:
+    __slots__ = ("holder", "n", "open_recalls", "pool")
+
+    def __init__(self, holder: FrontendId, pool: Pool, n: int, open_recalls: int) -> None:
+        self.holder = holder
+        self.pool = pool
+        self.n = n
+        self.open_recalls = open_recalls
+
+
+class CountingMachine:
+    """All pools of all accounts. One writer; `now` never goes back."""
+
+    def __init__(self, limits: AccountLimits) -> None:
+        self._limits = limits
+        self._holders: list[FrontendId] = []
+        self._reserved: dict[Pool, int] = {}
+        self._account_reserved: dict[tuple[AccountId, Region], int] = {}
+        self._granted: dict[Pool, int] = {}
+        self._account_granted: dict[tuple[AccountId, Region], int] = {}
+        self._grants: dict[int, _Grant] = {}
+        self._requests: dict[int, _Request] = {}
+        self._growth: dict[FunctionKey, TokenBucket] = {}
+        self._fence = 0
+
+    def joined(self, holder: FrontendId) -> None:
+        if holder not in self._holders:
+            self._holders.append(holder)
+
+    def limit(self, pool: Pool) -> int:
+        """How many invocations of this pool may run at once."""
+        if pool.function is not None:
+            return self._reserved.get(pool, 0)
+        return max(0, self._limits.concurrency - self._account_reserved.get(_account(pool), 0))
+
+    def granted(self, pool: Pool) -> int:
+        return self._granted.get(pool, 0)
+
+    # Permits
+
+    def asked(self, request: int, holder: FrontendId, pool: Pool, n: int, now: Instant) -> list[Command]:
+        """A holder needs up to `n` permits. Answered at once, or when the others have said what they can spare."""
+        if self._available(pool) > 0 or self.limit(pool) == 0:
+            return [Answer(request, self._settle(holder, pool, n, now))]
+        others = [
+            Recall(other, recalled, n, False, request)
+            for other in self._holders
+            for recalled in self._pools_of(pool)
+            if (other, recalled) != (holder, pool) and self._held(other, recalled)
+        ]
+        if not others:
+            return [Answer(request, self._settle(holder, pool, n, now))]
+        self._requests[request] = _Request(holder, pool, n, len(others))
+        return list(others)
+
+    def recalled(self, returned: Mapping[int, int], request: int | None, now: Instant) -> list[Command]:
+        """A holder answered a recall."""
+        for grant, n in returned.items():
+            self._shrink(grant, n)
+        waiting = self._requests.get(request) if request is not None else None
+        if waiting is None or request is None:
+            return []
+        waiting.open_recalls -= 1
+        if waiting.open_recalls:
+            return []
+        del self._requests[request]
+        return [Answer(request, self._settle(waiting.holder, waiting.pool, waiting.n, now))]
+
+    def given_back(self, grant: int, n: int) -> None:
+        self._shrink(grant, n)
+
+    def renewed(self, holder: FrontendId, grants: list[int], now: Instant) -> frozenset[int]:
+        """Keep a holder's grants; the answer is those that are gone."""
+        lost = set()
+        for id in grants:
+            grant = self._grants.get(id)
+            if grant is None or grant.holder != holder:
+                lost.add(id)
+            else:
+                grant.until = Instant(now + GRANT_TTL)
+        return frozenset(lost)
+
+    def reported(self, worker: WorkerId, running: Mapping[int, int], now: Instant) -> frozenset[int]:
+        """A worker's heartbeat; the answer is the grants that are dead, whose invocations must end."""
+        for id, n in running.items():
+            grant = self._grants.get(id)
+            if grant is not None:
+                grant.running[worker] = (n, Instant(now + GRANT_TTL))
+        for id, grant in self._grants.items():
+            if worker in grant.running and id not in running:
+                del grant.running[worker]
+        return frozenset(id for id in running if id not in self._grants)
+
+    def expire(self, now: Instant) -> None:
+        """Free what nobody vouches for: of a grant whose holder is silent only what workers still run remains."""
+        for id, grant in list(self._grants.items()):
+            if now < grant.until:
+                continue
+            alive = sum(n for n, until in grant.running.values() if now < until)
+            if alive < grant.n:
+                self._shrink(id, grant.n - alive)
+
+    # Limits
+
+    def reserve(self, function: FunctionKey, concurrency: int | None) -> list[Command]:
+        """Give a function a pool of its own, resize it, or end it; pools that shrink are recalled, in part later."""
+        own = Pool(function.account, function.region, function.name)
+        before = self._reserved.pop(own, 0)
+        if concurrency is not None:
+            self._reserved[own] = concurrency
+        account = _account(own)
+        self._account_reserved[account] = self._account_reserved.get(account, 0) - before + (concurrency or 0)
+        return [*self._recall_excess(own), *self._recall_excess(Pool(function.account, function.region))]
+
+    def may_grow(self, function: FunctionKey, now: Instant) -> bool:
+        """May it have one more environment now? 1,000 at once, refilled over 10 s, never more than 1,000 saved up."""
+        bucket = self._growth.get(function)
+        if bucket is None:
+            per_second = self._limits.growth_burst * SECOND // self._limits.growth_period
+            bucket = self._growth[function] = TokenBucket(self._limits.growth_burst, per_second, now)
+        return bucket.take(now)
+
+    def forget_growth(self, now: Instant) -> None:
+        """Drop the growth of functions that have not grown for so long that nothing of it matters."""
+        self._growth = {function: bucket for function, bucket in self._growth.items() if bucket.full_at > now}
+
+    # Inside
+
+    def _available(self, pool: Pool) -> int:
+        account_left = self._limits.concurrency - self._account_granted.get(_account(pool), 0)
+        return min(self.limit(pool) - self.granted(pool), account_left)
+
+    def _pools_of(self, pool: Pool) -> list[Pool]:
+        """Pools whose unused permits stand in this one's way: itself, and those of the account granted too much."""
+        crowded = [
+            other
+            for other, n in self._granted.items()
+            if other != pool and _account(other) == _account(pool) and n > self.limit(other)
+        ]
+        return [pool, *crowded]
+
+    def _held(self, holder: FrontendId, pool: Pool) -> bool:
+        return any(grant.holder == holder and grant.pool == pool for grant in self._grants.values())
+
+    def _settle(self, holder: FrontendId, pool: Pool, n: int, now: Instant) -> Grant | Refusal:
+        n = min(n, self._available(pool))
+        if n <= 0:
+            reserved = pool.function is not None
+            return Refusal(pool, ThrottleReason.RESERVED_CONCURRENCY if reserved else ThrottleReason.CONCURRENCY)
+        self._fence += 1
+        self._grants[self._fence] = _Grant(pool, holder, n, Instant(now + GRANT_TTL))
+        self._count(pool, n)
+        rate = self.limit(pool) * self._limits.requests_per_concurrency // max(1, len(self._holders))
+        return Grant(self._fence, pool, n, GRANT_TTL, self._fence, max(1, rate))
+
+    def _shrink(self, id: int, n: int) -> None:
+        grant = self._grants.get(id)
+        if grant is None:
+            return
+        if n > grant.n:
+            raise InvariantError(f"{n} permits came back of grant {id}, which has {grant.n}")
+        grant.n -= n
+        self._count(grant.pool, -n)
+        if grant.n == 0:
+            del self._grants[id]
+
+    def _count(self, pool: Pool, n: int) -> None:
+        self._granted[pool] = self._granted.get(pool, 0) + n
+        account = _account(pool)
+        self._account_granted[account] = self._account_granted.get(account, 0) + n
+
+    def _recall_excess(self, pool: Pool) -> list[Command]:
+        excess = self.granted(pool) - self.limit(pool)
+        if excess <= 0:
+            return []
+        return [Recall(holder, pool, excess, True, None) for holder in self._holders if self._held(holder, pool)]
+
+
+def _account(pool: Pool) -> tuple[AccountId, Region]:
+    return pool.account, pool.region

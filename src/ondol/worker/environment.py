@@ -1,0 +1,270 @@
+"""One execution environment: performs what its machine commands, on its sandbox, its runtime and its log."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from ondol.http import Fields, Response, Sweep
+from ondol.model.errors import Outcome, PlatformError
+from ondol.model.function import FunctionVersion
+from ondol.model.ids import EnvironmentId, RequestId
+from ondol.model.invocation import FunctionFailure, InvocationEnd
+from ondol.model.limits import Phases
+from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
+from ondol.sandbox.driver import Exit, Sandbox
+from ondol.worker.api import (
+    EnvironmentBusy,
+    InitFailed,
+    InvocationHead,
+    PayloadSink,
+    PayloadSource,
+    Started,
+    StartRequest,
+)
+from ondol.worker.environment_log import EnvironmentLog
+from ondol.worker.log_lines import Report
+from ondol.worker.machine import (
+    Answer,
+    Command,
+    Deliver,
+    End,
+    EnvironmentMachine,
+    Finish,
+    Freeze,
+    InitFailure,
+    Ready,
+    RuntimeMisbehaved,
+    Stop,
+    Throttle,
+    UnknownRequest,
+    Wake,
+    entrypoint_refusal,
+)
+from ondol.worker.runtime_api import RuntimeApi, RuntimeErrorReport
+
+
+class EnvironmentShell:
+    """Between one sandbox and those who invoke the function in it."""
+
+    def __init__(
+        self,
+        request: StartRequest,
+        sandbox: Sandbox,
+        *,
+        log: EnvironmentLog,
+        phases: Phases,
+        clock: Clock,
+        sweep: Sweep,
+        wake: Callable[[EnvironmentId, Instant], None],
+        stopped: Callable[["EnvironmentShell"], None],
+    ) -> None:
+        self.id: EnvironmentId = request.environment
+        self.version: FunctionVersion = request.version
+        self.stream = log.stream
+        self._cause: RequestId = request.cause
+        self._sandbox = sandbox
+        self._log = log
+        self._phases = phases
+        self._clock = clock
+        self._wake = wake
+        self._stopped = stopped
+        self._machine = EnvironmentMachine(request.version, request.cause, phases, clock.now())
+        self._api = RuntimeApi(self, sweep)
+        self._next: Response | None = None
+        self._head: InvocationHead | None = None
+        self._payload: bytes = b""
+        self._sink: PayloadSink | None = None
+        self._answered = False
+        self._first_output = b""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._over: asyncio.Future[InvocationEnd] | None = None
+        self._init: asyncio.Future[Started | InitFailed] = loop.create_future()
+        self._stopping: asyncio.Task[None] | None = None
+
+    # For the worker
+
+    async def initialize(self) -> Started | InitFailed:
+        """Wait until the runtime asks for its first invocation, or fails to."""
+        self._log.init_start()
+        self._perform(self._machine.began())
+        return await self._init
+
+    async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
+        """As `PayloadDoor.invoke`."""
+        if not self._machine.available:
+            raise EnvironmentBusy(f"environment {self.id} cannot take an invocation")
+        piece = await source.read()
+        commands = self._machine.invoked(head, self._clock.now())
+        if commands is None:
+            raise PlatformError(f"environment {self.id} ended while the payload came in", Outcome.NOT_STARTED)
+        self._sink = sink
+        self._answered = False
+        over = self._over = self._loop.create_future()
+        self._payload = piece
+        self._perform(commands)
+        if len(piece) < head.payload_bytes:
+            await self._send_rest(head, source, len(piece))
+        end: InvocationEnd = await over
+        return end
+
+    def timer_due(self) -> None:
+        self._perform(self._machine.timer_due(self._clock.now()))
+
+    def stop(self) -> None:
+        """Begin to end it; `stopped` is called when nothing of it remains."""
+        self._perform(self._machine.stop_asked())
+
+    @property
+    def state(self) -> str:
+        return self._machine.state.value
+
+    @property
+    def running(self) -> InvocationHead | None:
+        """The invocation that runs here now."""
+        return self._head if self._machine.request is not None else None
+
+    # From the sandbox (Guest)
+
+    def connected(self) -> asyncio.Protocol:
+        return self._api.server.protocol()
+
+    def output(self, data: bytes) -> None:
+        self._first_output = self._first_output or data
+        self._log.output(data)
+
+    def exited(self, exit: Exit) -> None:
+        refusal = entrypoint_refusal(exit.code, self._first_output)
+        end = End(exit.code, exit.signal, exit.out_of_memory, refusal)
+        self._perform(self._machine.exited(end, self._clock.now()))
+
+    # From the runtime
+
+    def next_asked(self, response: Response) -> None:
+        if self._next is not None and not self._next.ended:
+            raise RuntimeMisbehaved("next was asked for already, on another connection")
+        commands = self._machine.next_asked(self._clock.now())
+        self._next = response
+        self._perform(commands)
+
+    def result_begins(self, request: str) -> None:
+        if request != self._machine.request:
+            raise UnknownRequest("a result is allowed for the invocation that runs now only")
+        if self._answered:
+            raise RuntimeMisbehaved("a result is allowed once")
+
+    def result_piece(self, piece: bytes) -> None:
+        assert self._sink is not None
+        self._sink.write(piece)
+
+    def result_whole(self, request: str, size: int) -> None:
+        self._perform(self._machine.responded(request, size, self._clock.now()))
+
+    def invocation_failed(self, request: str, report: RuntimeErrorReport) -> None:
+        commands = self._machine.errored(request, report.error_type, report.payload, self._clock.now())
+        self._perform(commands)
+
+    def init_failed(self, report: RuntimeErrorReport) -> None:
+        self._perform(self._machine.init_errored(report.error_type, report.payload, self._clock.now()))
+
+    # Commands
+
+    def _perform(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            match command:
+                case Deliver(head, thaw, remaining_ns):
+                    self._deliver(head, thaw, remaining_ns)
+                case Answer(head, failure, duration_ns, init_ns):
+                    self._answer(head, failure, duration_ns, init_ns)
+                case Finish(request, reusable):
+                    self._finish(request, reusable)
+                case Wake(at):
+                    self._wake(self.id, at)
+                case Freeze():
+                    self._sandbox.freeze()
+                case Throttle():
+                    self._sandbox.throttle()
+                case Ready(init_ns):
+                    self._init.set_result(Started(init_ns))
+                case InitFailure(failure, init_ns):
+                    self._fail_init(failure, init_ns)
+                case Stop(grace):
+                    self._stopping = self._loop.create_task(self._end_sandbox(grace))
+
+    def _deliver(self, head: InvocationHead, thaw: bool, remaining_ns: int) -> None:
+        self._head = head
+        if thaw:
+            self._sandbox.thaw()
+        assert self._next is not None
+        fields = _next_fields(head, self._clock.wall() + remaining_ns // MILLISECOND)
+        if len(self._payload) == head.payload_bytes:
+            self._next.send(200, fields, self._payload)
+        else:
+            self._next.start(200, fields, length=head.payload_bytes)
+            self._next.write(self._payload)
+        self._payload = b""
+        # Whatever the runtime now writes is read later: its first line is still this one.
+        self._log.start(head.request_id, head.want_tail)
+
+    async def _send_rest(self, head: InvocationHead, source: PayloadSource, sent: int) -> None:
+        response = self._next
+        assert response is not None
+        while sent < head.payload_bytes and self._machine.request == head.request_id:
+            await response.drain()
+            piece = await source.read()
+            if not piece:
+                raise PlatformError("the payload ended before its length", Outcome.UNKNOWN)
+            response.write(piece)
+            sent += len(piece)
+        response.end()
+
+    def _answer(
+        self, head: InvocationHead, failure: FunctionFailure | None, duration_ns: int, init_ns: int | None
+    ) -> None:
+        self._answered = True
+        assert self._sink is not None
+        if not head.want_tail:
+            # The client need not wait for its log to be written.
+            self._sink.finish(failure, b"")
+        self._sandbox.drain_output()
+        peak = self._sandbox.stats().memory_peak_bytes
+        tail = self._log.end(Report(head.request_id, duration_ns, init_ns, peak, failure))
+        if head.want_tail:
+            self._sink.finish(failure, tail)
+
+    def _finish(self, request: RequestId, reusable: bool) -> None:
+        over, self._over = self._over, None
+        self._sink = None
+        if over is None or over.done():
+            return
+        if self._answered:
+            over.set_result(InvocationEnd(request, reusable))
+        else:
+            over.set_exception(PlatformError("the environment was stopped", Outcome.UNKNOWN))
+
+    def _fail_init(self, failure: FunctionFailure, init_ns: int) -> None:
+        self._sandbox.drain_output()
+        self._log.start(self._cause, False)
+        peak = self._sandbox.stats().memory_peak_bytes
+        self._log.end(Report(self._cause, init_ns, None, peak, failure))
+        self._init.set_result(InitFailed(failure))
+
+    async def _end_sandbox(self, grace: bool) -> None:
+        if not self._init.done():
+            self._init.set_exception(PlatformError("the environment was stopped during its init", Outcome.NOT_STARTED))
+        await self._sandbox.stop(self._phases.stop_grace / SECOND if grace else 0.0)
+        self._log.close()
+        self._stopped(self)
+
+
+def _next_fields(head: InvocationHead, deadline_ms: int) -> Fields:
+    fields = [
+        ("Content-Type", "application/json"),
+        ("Lambda-Runtime-Aws-Request-Id", head.request_id),
+        ("Lambda-Runtime-Deadline-Ms", str(deadline_ms)),
+        ("Lambda-Runtime-Invoked-Function-Arn", head.invoked_arn),
+    ]
+    if head.trace is not None:
+        fields.append(("Lambda-Runtime-Trace-Id", head.trace))
+    if head.client_context is not None:
+        fields.append(("Lambda-Runtime-Client-Context", head.client_context))
+    return fields

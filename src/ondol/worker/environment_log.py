@@ -1,0 +1,64 @@
+"""One environment's log stream: output and platform lines in order, the quota, and the tail of an invocation."""
+
+from ondol.model.ids import RequestId
+from ondol.model.limits import LOG_TAIL_BYTES, MEBIBYTE
+from ondol.model.rate import TokenBucket
+from ondol.model.time import Clock, WallTime
+from ondol.telemetry.api import LogEvent, LogSink, LogStream
+from ondol.worker.log_lines import LineSplitter, PlatformLines, Report
+
+BURST_BYTES = 64 * MEBIBYTE
+BYTES_PER_S = 4 * MEBIBYTE
+"""The quota of one sandbox: below it no line is lost, above it lines are dropped and counted."""
+
+
+class EnvironmentLog:
+    def __init__(self, stream: LogStream, sink: LogSink, lines: PlatformLines, clock: Clock) -> None:
+        self.stream = stream
+        self._sink = sink
+        self._lines = lines
+        self._clock = clock
+        self._splitter = LineSplitter()
+        self._quota = TokenBucket(BURST_BYTES, BYTES_PER_S, clock.now())
+        self._dropped = 0
+        self._tail: list[str] | None = None
+
+    def init_start(self) -> None:
+        wall = self._clock.wall()
+        self._write(wall, [self._lines.init_start(wall)])
+
+    def start(self, request: RequestId, want_tail: bool) -> None:
+        """An invocation begins; what comes until `end` is its log."""
+        self._tail = [] if want_tail else None
+        wall = self._clock.wall()
+        self._write(wall, [self._lines.start(wall, request)])
+
+    def output(self, data: bytes) -> None:
+        """The customer's processes wrote this."""
+        if self._quota.take(self._clock.now(), len(data)):
+            lines = self._splitter.feed(data)
+            if self._dropped:
+                lines.insert(0, f"ondol: {self._dropped} lines were dropped here: the log quota was exceeded\n")
+                self._dropped = 0
+            if lines:
+                self._write(self._clock.wall(), lines)
+        else:
+            self._dropped += data.count(b"\n") or 1
+
+    def end(self, report: Report) -> bytes:
+        """The invocation is over; the answer is the last 4 KB of its log, if it was wanted."""
+        wall = self._clock.wall()
+        self._write(wall, self._splitter.flush() + self._lines.end(wall, report))
+        tail, self._tail = self._tail, None
+        return "".join(tail).encode()[-LOG_TAIL_BYTES:] if tail else b""
+
+    def close(self) -> None:
+        """The environment ends: keep what was written without a newline."""
+        self._write(self._clock.wall(), self._splitter.flush())
+
+    def _write(self, wall: WallTime, lines: list[str]) -> None:
+        events = [LogEvent(wall, line) for line in lines if line]
+        if events:
+            self._sink.write(self.stream, events)
+        if self._tail is not None:
+            self._tail += lines

@@ -1,0 +1,183 @@
+"""The lines that an environment's log has: its own output, and the platform's START, END and REPORT.
+
+Pure: times are given. Texts are AWS's (developer guide, "Lambda logs" and "Lambda Telemetry API Event
+schema"). Output is split at "\\n" alone; a line keeps its newline.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from ondol.model.arn import runtime_version_arn
+from ondol.model.function import FunctionVersion
+from ondol.model.ids import RequestId
+from ondol.model.invocation import FailureKind, FunctionFailure
+from ondol.model.limits import MEBIBYTE
+from ondol.model.time import MILLISECOND, SECOND, WallTime
+
+LONGEST_LINE = 262_144
+"""A longer one is cut into several events, as CloudWatch Logs does."""
+
+STATUS = {
+    FailureKind.TIMED_OUT: "timeout",
+    FailureKind.EXITED: "error",
+    FailureKind.OUT_OF_MEMORY: "error",
+    FailureKind.NO_ENTRYPOINT: "error",
+}
+"""`Status` in the report of an invocation whose runtime did not live to answer."""
+
+
+def iso8601(time: WallTime) -> str:
+    """`2026-01-31T12:00:00.123Z`, as the platform's lines carry it."""
+    whole = datetime.fromtimestamp(time / 1000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z"
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that are complete now."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        while len(rest) >= LONGEST_LINE:
+            lines.append(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+        self._rest = rest
+        return [line.decode("utf-8", "replace") + "\n" for line in lines]
+
+    def flush(self) -> list[str]:
+        """What was written without a newline, when no more is to be expected for now."""
+        rest, self._rest = self._rest, b""
+        return [rest.decode("utf-8", "replace")] if rest else []
+
+
+class Report(msgspec.Struct, frozen=True, gc=False):
+    """What the platform says of an invocation that is over."""
+
+    request: RequestId
+    duration_ns: int
+    init_ns: int | None
+    memory_peak_bytes: int
+    failure: FunctionFailure | None
+
+
+class TextLines:
+    """The platform's lines in `Text` format."""
+
+    def __init__(self, version: FunctionVersion, runtime_version: str) -> None:
+        self._version = version
+        self._runtime_version = runtime_version
+
+    def init_start(self, time: WallTime) -> str:
+        arn = runtime_version_arn(self._version.runtime, self._version.function.region)
+        return f"INIT_START Runtime Version: {self._runtime_version}\tRuntime Version ARN: {arn}\n"
+
+    def start(self, time: WallTime, request: RequestId) -> str:
+        return f"START RequestId: {request} Version: {self._version.version}\n"
+
+    def end(self, time: WallTime, report: Report) -> list[str]:
+        """The lines that close an invocation."""
+        lines = []
+        if report.failure is not None and report.failure.kind in STATUS:
+            lines.append(_what_happened(time, report, report.failure))
+        lines.append(f"END RequestId: {report.request}\n")
+        lines.append(self._report(report))
+        return lines
+
+    def _report(self, report: Report) -> str:
+        duration_ms = report.duration_ns / MILLISECOND
+        text = (
+            f"REPORT RequestId: {report.request}\tDuration: {duration_ms:.2f} ms\t"
+            f"Billed Duration: {_billed_ms(report)} ms\tMemory Size: {self._version.memory_mb} MB\t"
+            f"Max Memory Used: {_megabytes(report.memory_peak_bytes)} MB\t"
+        )
+        if report.init_ns is not None:
+            text += f"Init Duration: {report.init_ns / MILLISECOND:.2f} ms\t"
+        if report.failure is not None and report.failure.kind in STATUS:
+            text += f"Status: {STATUS[report.failure.kind]}"
+            if report.failure.kind is not FailureKind.TIMED_OUT:
+                text += f"\tError Type: {report.failure.error_type}"
+        return text + "\n"
+
+
+class JsonLines:
+    """The platform's lines in `JSON` format; below the system log level they are left out."""
+
+    def __init__(self, version: FunctionVersion, runtime_version: str) -> None:
+        self._version = version
+        self._runtime_version = runtime_version
+        self._all = (version.logs.system_level or "INFO") in {"INFO", "DEBUG"}
+
+    def init_start(self, time: WallTime) -> str:
+        record = {
+            "initializationType": "on-demand",
+            "phase": "init",
+            "runtimeVersion": self._runtime_version,
+            "runtimeVersionArn": runtime_version_arn(self._version.runtime, self._version.function.region),
+            "functionName": self._version.function.name,
+            "functionVersion": self._version.version,
+        }
+        return self._line(time, "platform.initStart", record)
+
+    def start(self, time: WallTime, request: RequestId) -> str:
+        return self._line(time, "platform.start", {"requestId": request, "version": self._version.version})
+
+    def end(self, time: WallTime, report: Report) -> list[str]:
+        metrics: dict[str, float | int] = {
+            "durationMs": round(report.duration_ns / MILLISECOND, 3),
+            "billedDurationMs": _billed_ms(report),
+            "memorySizeMB": self._version.memory_mb,
+            "maxMemoryUsedMB": _megabytes(report.memory_peak_bytes),
+        }
+        if report.init_ns is not None:
+            metrics["initDurationMs"] = round(report.init_ns / MILLISECOND, 3)
+        record: dict[str, object] = {"requestId": report.request, "metrics": metrics, "status": "success"}
+        if report.failure is not None:
+            record["status"] = STATUS.get(report.failure.kind, "error")
+            record["errorType"] = report.failure.error_type
+        line = self._line(time, "platform.report", record, always=report.failure is not None)
+        return [line] if line else []
+
+    def _line(self, time: WallTime, type: str, record: Mapping[str, object], always: bool = False) -> str:
+        if not self._all and not always:
+            return ""
+        return msgspec.json.encode({"time": iso8601(time), "type": type, "record": record}).decode() + "\n"
+
+
+PlatformLines = TextLines | JsonLines
+
+
+def platform_lines(version: FunctionVersion, runtime_version: str) -> PlatformLines:
+    """The lines in the format that the function has chosen."""
+    return (JsonLines if version.logs.format == "JSON" else TextLines)(version, runtime_version)
+
+
+def runtime_version(name: str, version: str) -> str:
+    """`python:3.11.v7` of Python 3.11.7, `provided:al2023` of what has no release of its own."""
+    release, dot, patch = version.rpartition(".")
+    language = re.match("[a-z]*", name)
+    assert language is not None
+    return f"{language[0]}:{release}.v{patch}" if dot else f"{language[0]}:{version}"
+
+
+def _what_happened(time: WallTime, report: Report, failure: FunctionFailure) -> str:
+    """The one event in which the platform tells why a runtime did not live to answer."""
+    if failure.kind is FailureKind.TIMED_OUT:
+        return f"{iso8601(time)} {report.request} Task timed out after {report.duration_ns / SECOND:.2f} seconds\n\n"
+    return f"{msgspec.json.decode(failure.payload)['errorMessage']}\n{failure.error_type}\n"
+
+
+def _billed_ms(report: Report) -> int:
+    """Init is billed too (AWS, since August 2025), and each millisecond begun."""
+    return -(-(report.duration_ns + (report.init_ns or 0)) // MILLISECOND)
+
+
+def _megabytes(size: int) -> int:
+    return -(-size // MEBIBYTE)

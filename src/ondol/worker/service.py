@@ -1,0 +1,233 @@
+"""The worker's shell: slots become environments here, invocations reach them, and what ends is cleared away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from ondol.control.api import PrepareError
+from ondol.counting.api import Counting
+from ondol.http import Sweep
+from ondol.model.errors import OndolError, Outcome, PlatformError
+from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, WorkerId
+from ondol.model.invocation import InvocationEnd
+from ondol.model.limits import FULL_PROCESSOR_MB, Phases
+from ondol.model.runtime import Runtime
+from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
+from ondol.model.timers import TimerWheel
+from ondol.sandbox.driver import Driver, Sandbox, SandboxError, StartSpec, UnpackLimits, UnpackRefused
+from ondol.telemetry.api import LogSink, LogStream
+from ondol.worker.api import (
+    EnvironmentBusy,
+    EnvironmentStatus,
+    InitFailed,
+    InvocationHead,
+    PayloadSink,
+    PayloadSource,
+    Started,
+    StartRequest,
+    WorkerObserver,
+    WorkerStatus,
+)
+from ondol.worker.environment import EnvironmentShell
+from ondol.worker.environment_log import EnvironmentLog
+from ondol.worker.log_lines import platform_lines, runtime_version
+from ondol.worker.slots import SlotKey, Slots
+from ondol.worker.variables import function_variables, needs_fresh_interpreter
+
+TICK = 5 * MILLISECOND
+HEARTBEAT_S = 5.0
+
+
+class WorkerSettings(msgspec.Struct, frozen=True):
+    id: WorkerId
+    slots_ahead: int = 8
+    slots_at_once: int = 4
+    """Slots of one kind that are prepared at the same time."""
+
+    phases: Phases = Phases()
+
+
+class WorkerService:
+    """Serves `Worker` on one host, with one driver."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        driver: Driver,
+        resolve_runtime: Callable[[str, bool], Runtime],
+        package: Callable[[CodeDigest], Awaitable[Path | None]],
+        logs: LogSink,
+        counting: Counting,
+        clock: Clock,
+        sweep: Sweep,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._driver = driver
+        self._resolve_runtime = resolve_runtime
+        self._package = package
+        self._logs = logs
+        self._counting = counting
+        self._clock = clock
+        self._slots = Slots(driver, settings.slots_ahead, settings.slots_at_once, new_id)
+        self._environments: dict[EnvironmentId, EnvironmentShell] = {}
+        self._unpacked: set[CodeDigest] = set()
+        self._wheel: TimerWheel[EnvironmentId] = TimerWheel(TICK)
+        self._observer: WorkerObserver | None = None
+        self._sweep = sweep
+        self._background: list[asyncio.Task[None]] = []
+        self._ended: set[asyncio.Task[None]] = set()
+        self._nobody_left: asyncio.Event | None = None
+
+    @property
+    def id(self) -> WorkerId:
+        return self._settings.id
+
+    async def open(self, observer: WorkerObserver) -> None:
+        self._observer = observer
+        self._background = [
+            asyncio.create_task(self._tick_for_ever(), name="worker timers"),
+            asyncio.create_task(self._beat_for_ever(), name="worker heartbeat"),
+        ]
+
+    async def close(self) -> None:
+        """Stop every environment and slot."""
+        await self._slots.close()
+        self._nobody_left = asyncio.Event()
+        for environment in list(self._environments.values()):
+            environment.stop()
+        if self._environments:
+            await self._nobody_left.wait()
+        for task in self._background:
+            task.cancel()
+
+    # Control calls
+
+    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
+        try:
+            found = self._resolve_runtime(runtime, nearest_runtime)
+            await self._unpack(code)
+            await self._slots.expect(SlotKey(found, account))
+        except UnpackRefused as error:
+            raise PrepareError("InvalidZipFileException", str(error)) from error
+        except (SandboxError, OndolError) as error:
+            raise PrepareError("InternalError", str(error)) from error
+
+    async def start(self, request: StartRequest) -> Started | InitFailed:
+        version = request.version
+        try:
+            runtime = self._resolve_runtime(version.runtime, version.nearest_runtime)
+            await self._unpack(version.code)
+            sandbox = await self._slots.take(SlotKey(runtime, version.function.account))
+            environment = self._environment(request, sandbox, runtime)
+            sandbox.attach(environment)
+            await sandbox.start(self._start_spec(request, environment))
+        except (SandboxError, UnpackRefused) as error:
+            raise PlatformError(f"no environment could be started: {error}", Outcome.NOT_STARTED) from error
+        return await environment.initialize()
+
+    async def stop(self, environment: EnvironmentId) -> None:
+        shell = self._environments.get(environment)
+        if shell is not None:
+            shell.stop()
+        elif self._observer is not None:
+            await self._observer.ended(environment)
+
+    def status(self) -> WorkerStatus:
+        environments = [
+            EnvironmentStatus(shell.id, shell.version.function.name, shell.version.version, shell.state)
+            for shell in self._environments.values()
+        ]
+        return WorkerStatus(self.id, self._slots.counts(), environments)
+
+    # The payload door
+
+    async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
+        environment = self._environments.get(head.environment)
+        if environment is None:
+            raise EnvironmentBusy(f"environment {head.environment} is not here")
+        return await environment.invoke(head, source, sink)
+
+    # Inside
+
+    async def _unpack(self, code: CodeDigest) -> None:
+        if code in self._unpacked:
+            return
+        package = await self._package(code)
+        if package is None:
+            raise PlatformError(f"the package {code} is missing from the store", Outcome.NOT_STARTED)
+        await self._driver.unpack(package, code, UnpackLimits())
+        self._unpacked.add(code)
+
+    def _environment(self, request: StartRequest, sandbox: Sandbox, runtime: Runtime) -> EnvironmentShell:
+        version = request.version
+        stream = LogStream(
+            version.function.account, version.function.region, version.logs.group, self._stream_name(request)
+        )
+        lines = platform_lines(version, runtime_version(version.runtime, runtime.version))
+        log = EnvironmentLog(stream, self._logs, lines, self._clock)
+        environment = EnvironmentShell(
+            request,
+            sandbox,
+            log=log,
+            phases=self._settings.phases,
+            clock=self._clock,
+            sweep=self._sweep,
+            wake=self._wheel.set,
+            stopped=self._stopped,
+        )
+        self._environments[environment.id] = environment
+        return environment
+
+    def _stream_name(self, request: StartRequest) -> str:
+        day = datetime.fromtimestamp(self._clock.wall() / 1000, UTC)
+        return f"{day:%Y/%m/%d}/[{request.version.version}]{request.environment}"
+
+    def _start_spec(self, request: StartRequest, environment: EnvironmentShell) -> StartSpec:
+        version = request.version
+        return StartSpec(
+            code=version.code,
+            layers=version.layers,
+            environment=function_variables(version, environment.stream, request.initialization),
+            memory_mb=version.memory_mb,
+            cpu_share=version.memory_mb / FULL_PROCESSOR_MB,
+            tmp_mb=version.tmp_mb,
+            fresh_interpreter=needs_fresh_interpreter(version),
+        )
+
+    def _stopped(self, environment: EnvironmentShell) -> None:
+        del self._environments[environment.id]
+        if self._observer is not None:
+            task = asyncio.get_running_loop().create_task(self._tell_end(self._observer, environment.id))
+            self._ended.add(task)
+            task.add_done_callback(self._ended.discard)
+        if self._nobody_left is not None and not self._environments:
+            self._nobody_left.set()
+
+    async def _tell_end(self, observer: WorkerObserver, environment: EnvironmentId) -> None:
+        await observer.ended(environment)
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK / SECOND)
+            for id in self._wheel.advance(Instant(self._clock.now())):
+                environment = self._environments.get(id)
+                if environment is not None:
+                    environment.timer_due()
+
+    async def _beat_for_ever(self) -> None:
+        """Renew the permits of what runs here; end what can no longer be renewed."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            running: dict[int, int] = {}
+            for environment in self._environments.values():
+                if (head := environment.running) is not None:
+                    running[head.grant] = running.get(head.grant, 0) + 1
+            dead = await self._counting.running(self.id, running)
+            for environment in list(self._environments.values()):
+                if (head := environment.running) is not None and head.grant in dead:
+                    environment.stop()

@@ -1,0 +1,114 @@
+"""Slots ahead: sandboxes prepared before anybody needs them, for each runtime and account that is in use."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from ondol.model.ids import AccountId, SandboxId
+from ondol.model.runtime import Runtime
+from ondol.sandbox.driver import Driver, Sandbox, SandboxError, SlotSpec
+
+
+class SlotKey(msgspec.Struct, frozen=True):
+    """What a slot is prepared for."""
+
+    runtime: Runtime
+    account: AccountId
+
+
+class _Kind:
+    __slots__ = ("preparing", "ready", "waiting")
+
+    def __init__(self) -> None:
+        self.ready: deque[Sandbox] = deque()
+        self.preparing = 0
+        self.waiting: deque[asyncio.Future[Sandbox]] = deque()
+
+
+class Slots:
+    """Keeps `ahead` slots of each kind ready; a taken one is replaced at once, a few at a time."""
+
+    def __init__(self, driver: Driver, ahead: int, at_once: int, new_id: Callable[[], str]) -> None:
+        self._driver = driver
+        self._ahead = ahead
+        self._at_once = at_once
+        self._new_id = new_id
+        self._kinds: dict[SlotKey, _Kind] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def take(self, key: SlotKey) -> Sandbox:
+        """A prepared slot, or the next one that gets ready. Raises `SandboxError`."""
+        kind = self._kind(key)
+        if kind.ready:
+            sandbox = kind.ready.popleft()
+            self._refill(key, kind)
+            return sandbox
+        waiter: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
+        kind.waiting.append(waiter)
+        self._refill(key, kind)
+        return await waiter
+
+    async def expect(self, key: SlotKey) -> None:
+        """This kind will be needed: returns when a first slot of it is ready. Raises `SandboxError`."""
+        kind = self._kind(key)
+        if not kind.ready:
+            self._put(kind, await self.take(key))
+        self._refill(key, kind)
+
+    def counts(self) -> dict[str, int]:
+        """Slots ready, by runtime."""
+        counts: dict[str, int] = {}
+        for key, kind in self._kinds.items():
+            counts[key.runtime.name] = counts.get(key.runtime.name, 0) + len(kind.ready)
+        return counts
+
+    async def close(self) -> None:
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        for kind in self._kinds.values():
+            for sandbox in kind.ready:
+                await sandbox.stop(0.0)
+            kind.ready.clear()
+
+    def _kind(self, key: SlotKey) -> _Kind:
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = _Kind()
+        return kind
+
+    def _refill(self, key: SlotKey, kind: _Kind) -> None:
+        while (
+            not self._closed
+            and kind.preparing < self._at_once
+            and len(kind.ready) + kind.preparing < self._ahead + len(kind.waiting)
+        ):
+            kind.preparing += 1
+            task = asyncio.get_running_loop().create_task(self._prepare(key, kind))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _prepare(self, key: SlotKey, kind: _Kind) -> None:
+        try:
+            sandbox = await self._driver.create(SlotSpec(SandboxId(self._new_id()), key.runtime, key.account))
+        except SandboxError as error:
+            kind.preparing -= 1
+            while kind.waiting:
+                waiter = kind.waiting.popleft()
+                if not waiter.done():
+                    waiter.set_exception(error)
+            return
+        kind.preparing -= 1
+        self._put(kind, sandbox)
+        self._refill(key, kind)
+
+    def _put(self, kind: _Kind, sandbox: Sandbox) -> None:
+        while kind.waiting:
+            waiter = kind.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(sandbox)
+                return
+        kind.ready.append(sandbox)

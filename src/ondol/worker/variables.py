@@ -1,0 +1,56 @@
+"""The environment variables of a function, as AWS sets them.
+
+Source: developer guide, "Defined runtime environment variables". The function's own come last but cannot replace the
+reserved ones, which CreateFunction refuses.
+"""
+
+from ondol.model.function import FunctionVersion
+from ondol.telemetry.api import LogStream
+
+RUNTIME_API = "127.0.0.1:9001"
+
+LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+
+
+def function_variables(version: FunctionVersion, stream: LogStream, initialization: str) -> dict[str, str]:
+    """Everything that the runtime process finds in its environment."""
+    variables = {
+        "AWS_REGION": version.function.region,
+        "AWS_DEFAULT_REGION": version.function.region,
+        "AWS_LAMBDA_FUNCTION_NAME": version.function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": version.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization,
+        "AWS_LAMBDA_LOG_GROUP_NAME": stream.group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": stream.name,
+        "AWS_LAMBDA_LOG_FORMAT": version.logs.format,
+        "AWS_LAMBDA_RUNTIME_API": RUNTIME_API,
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+        "_AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129",
+        "_AWS_XRAY_DAEMON_PORT": "2000",
+        "_HANDLER": version.handler,
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "LD_LIBRARY_PATH": LIBRARY_PATH,
+        "PWD": "/var/task",
+    }
+    if version.logs.application_level is not None:
+        variables["AWS_LAMBDA_LOG_LEVEL"] = version.logs.application_level
+    if not version.runtime.startswith("provided"):
+        variables["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"
+    if version.runtime.startswith("python"):
+        variables["PYTHONPATH"] = "/var/runtime"
+    variables.update(version.environment)
+    return variables
+
+
+_READ_AT_START = ("LD_", "PYTHON", "MALLOC_", "GLIBC_", "AWS_LAMBDA_EXEC_WRAPPER")
+
+
+def needs_fresh_interpreter(version: FunctionVersion) -> bool:
+    """Whether the function's own variables act on an interpreter only as it starts, so that forking one will not do."""
+    return any(name.startswith(_READ_AT_START) for name in version.environment)

@@ -1,0 +1,71 @@
+"""The worker manager's door."""
+
+from typing import Protocol
+
+import msgspec
+
+from ondol.model.function import FunctionKey, FunctionVersion, FunctionView
+from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
+from ondol.model.invocation import FunctionFailure, ThrottleReason
+
+
+class Environment(msgspec.Struct, frozen=True, gc=False):
+    """An execution environment, as those who use it know it."""
+
+    id: EnvironmentId
+    worker: WorkerId
+    version: VersionId
+
+
+class NoRoom(msgspec.Struct, frozen=True, gc=False):
+    """No worker could take an environment in the time that a request may wait. Not a throttle; nothing started."""
+
+    reason: str
+
+
+StartFailure = FunctionFailure | ThrottleReason | NoRoom
+"""Why the environment that an invocation asked for is not coming: its init failed, it may not grow, no room."""
+
+
+class WorkerManager(Protocol):
+    def register(self, holder: "EnvironmentHolder") -> None: ...
+
+    async def want(self, frontend: FrontendId, request: RequestId, version: FunctionVersion) -> None:
+        """An invocation waits for an environment and none is idle: start one, for this waiter.
+
+        The answer comes through the holder: `lend`, or `start_failed`.
+        """
+        ...
+
+    async def given_back(self, environment: EnvironmentId) -> None:
+        """A holder parts with an environment that was recalled while it was in use."""
+        ...
+
+    async def ended(self, environment: EnvironmentId) -> None:
+        """A worker says that an environment is no more (it crashed, timed out or was stopped)."""
+        ...
+
+    async def retire(self, view: FunctionView | None, function: FunctionKey) -> None:
+        """Environments of versions that `view` no longer has are stopped when they are idle next."""
+        ...
+
+
+class EnvironmentHolder(Protocol):
+    """A frontend, as the worker manager sees it."""
+
+    @property
+    def id(self) -> FrontendId: ...
+
+    def lend(self, environment: Environment) -> None:
+        """Use it for whichever invocation waits for its version; keep it idle otherwise."""
+        ...
+
+    def start_failed(self, request: RequestId, version: VersionId, failure: StartFailure) -> None: ...
+
+    async def recall_environment(self, environment: EnvironmentId, idle_for: int) -> int | None:
+        """Give it back if it has been idle for `idle_for` nanoseconds: None means it is given back.
+
+        Otherwise how long, in nanoseconds, until asking again could succeed. One in use that is recalled with
+        `idle_for` 0 is wanted back for good: it is given back (`given_back`) as soon as its invocation ends.
+        """
+        ...

@@ -1,0 +1,354 @@
+"""Which environments exist and who may use them.
+
+Pure. The states and what moves between them are one table; an event that the table does not list for a state is a bug,
+except where a comment says why it may come late. Timers carry a generation, so that a stale one is ignored.
+"""
+
+from enum import Enum
+
+import msgspec
+
+from ondol.model.errors import InvariantError
+from ondol.model.function import FunctionKey, FunctionVersion
+from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
+from ondol.model.limits import KeepAlive
+from ondol.model.time import SECOND, Instant
+from ondol.placement.api import Demand, Placed, Unplaced
+from ondol.worker_manager.api import Environment, NoRoom, StartFailure
+
+
+class State(Enum):
+    REQUESTED = "requested"
+    PLACING = "placing"
+    WITHOUT_ROOM = "without room"
+    STARTING = "starting"
+    LENT = "lent"
+    RECALLING = "recalling"
+    STOPPING = "stopping"
+
+
+class Happening(Enum):
+    MAY_GROW = "may grow"
+    MAY_NOT_GROW = "may not grow"
+    PLACED = "placed"
+    NO_ROOM = "no room"
+    TRY_AGAIN = "try again"
+    WAITED_ENOUGH = "waited enough"
+    STARTED = "started"
+    START_FAILED = "start failed"
+    RECALL = "recall"
+    KEPT = "kept"
+    GIVEN_BACK = "given back"
+    ENDED = "ended"
+
+
+GONE = None
+
+WAIT_FOR_ROOM = 10 * SECOND
+"""How long a request may wait for room on a worker before it is told that there is none."""
+
+MAKE_ROOM_IDLE = SECOND // 10
+"""An environment idle for this long may be stopped to make room for an invocation that waits."""
+
+TRANSITIONS: dict[tuple[State, Happening], State | None] = {
+    (State.REQUESTED, Happening.MAY_GROW): State.PLACING,
+    (State.REQUESTED, Happening.MAY_NOT_GROW): GONE,
+    (State.PLACING, Happening.PLACED): State.STARTING,
+    (State.PLACING, Happening.NO_ROOM): State.WITHOUT_ROOM,
+    (State.WITHOUT_ROOM, Happening.TRY_AGAIN): State.PLACING,
+    (State.WITHOUT_ROOM, Happening.WAITED_ENOUGH): GONE,
+    (State.STARTING, Happening.STARTED): State.LENT,
+    (State.STARTING, Happening.START_FAILED): GONE,
+    (State.LENT, Happening.RECALL): State.RECALLING,
+    (State.LENT, Happening.GIVEN_BACK): State.STOPPING,
+    (State.LENT, Happening.ENDED): GONE,
+    (State.RECALLING, Happening.KEPT): State.LENT,
+    (State.RECALLING, Happening.GIVEN_BACK): State.STOPPING,
+    (State.RECALLING, Happening.ENDED): GONE,
+    (State.STOPPING, Happening.ENDED): GONE,
+}
+
+
+class AskGrowth(msgspec.Struct, frozen=True, gc=False):
+    """Ask counting whether this function may have one more environment."""
+
+    environment: EnvironmentId
+    function: FunctionKey
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    demand: Demand
+
+
+class Start(msgspec.Struct, frozen=True, gc=False):
+    environment: EnvironmentId
+    worker: WorkerId
+    version: FunctionVersion
+    cause: RequestId
+    reason: str
+    """Why this worker."""
+
+
+class Lend(msgspec.Struct, frozen=True, gc=False):
+    frontend: FrontendId
+    environment: Environment
+
+
+class TellFailure(msgspec.Struct, frozen=True, gc=False):
+    """Tell the invocation that caused the start why nothing comes of it."""
+
+    frontend: FrontendId
+    request: RequestId
+    version: VersionId
+    failure: StartFailure
+
+
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    frontend: FrontendId
+    environment: EnvironmentId
+    idle_for: int
+
+
+class Stop(msgspec.Struct, frozen=True, gc=False):
+    environment: EnvironmentId
+    worker: WorkerId
+    reason: str
+
+
+class Release(msgspec.Struct, frozen=True, gc=False):
+    """Tell placement that what was committed is free."""
+
+    environment: EnvironmentId
+
+
+class SetTimer(msgspec.Struct, frozen=True, gc=False):
+    """Come back with `timer_due` at `at`."""
+
+    environment: EnvironmentId
+    generation: int
+    at: Instant
+
+
+LEAVING = frozenset({State.RECALLING, State.STOPPING})
+"""States that may end in room for another."""
+
+Command = AskGrowth | Place | Start | Lend | TellFailure | Recall | Stop | Release | SetTimer
+
+
+class _Environment:
+    __slots__ = (
+        "ask_for_room_at",
+        "born",
+        "cause",
+        "frontend",
+        "generation",
+        "id",
+        "recalled_for",
+        "recalled_idle_for",
+        "retired",
+        "state",
+        "version",
+        "why_no_room",
+        "worker",
+    )
+
+    def __init__(
+        self, id: EnvironmentId, frontend: FrontendId, cause: RequestId, version: FunctionVersion, now: Instant
+    ) -> None:
+        self.id = id
+        self.frontend = frontend
+        self.cause = cause
+        self.version = version
+        self.born = now
+        self.state = State.REQUESTED
+        self.worker: WorkerId | None = None
+        self.generation = 0
+        self.retired = False
+        self.recalled_for = "nothing"
+        self.recalled_idle_for = 0
+        self.why_no_room = ""
+        self.ask_for_room_at = now
+        """When asking its frontend to part with it, to make room, could succeed."""
+
+
+class ManagerMachine:
+    """All environments of the fleet that this manager answers for."""
+
+    def __init__(self, keep_alive: KeepAlive) -> None:
+        self._keep_alive = keep_alive
+        self._environments: dict[EnvironmentId, _Environment] = {}
+        self._by_function: dict[FunctionKey, dict[EnvironmentId, _Environment]] = {}
+        self._without_room: dict[EnvironmentId, _Environment] = {}
+        self._leaving = 0
+        """How many environments are in a state of `LEAVING`."""
+
+    def environments(self) -> list[tuple[EnvironmentId, FunctionVersion, State, WorkerId | None]]:
+        """What there is, for those who look."""
+        return [(e.id, e.version, e.state, e.worker) for e in self._environments.values()]
+
+    # A waiter's environment
+
+    def wanted(
+        self, id: EnvironmentId, frontend: FrontendId, request: RequestId, version: FunctionVersion, now: Instant
+    ) -> list[Command]:
+        """An invocation waits: one environment for it, whose new name is `id`."""
+        environment = _Environment(id, frontend, request, version, now)
+        self._environments[id] = environment
+        self._by_function.setdefault(version.function, {})[id] = environment
+        return [AskGrowth(id, version.function)]
+
+    def growth(self, id: EnvironmentId, refusal: StartFailure | None) -> list[Command]:
+        """Counting answered: `refusal` is None if it may grow."""
+        environment = self._environments[id]
+        if refusal is not None:
+            self._move(environment, Happening.MAY_NOT_GROW)
+            return [self._tell(environment, refusal)]
+        self._move(environment, Happening.MAY_GROW)
+        return [Place(Demand(id, environment.version.memory_mb, environment.version.runtime))]
+
+    def placed(self, id: EnvironmentId, decision: Placed | Unplaced, now: Instant) -> list[Command]:
+        environment = self._environments[id]
+        if isinstance(decision, Unplaced):
+            self._move(environment, Happening.NO_ROOM)
+            environment.why_no_room = decision.reason
+            self._without_room[id] = environment
+            deadline = Instant(environment.born + WAIT_FOR_ROOM)
+            return [self._timer(environment, max(now, deadline)), *self._make_room(now)]
+        self._move(environment, Happening.PLACED)
+        environment.worker = decision.worker
+        start = Start(id, decision.worker, environment.version, environment.cause, decision.reason)
+        return [start, *self._try_again()]  # what was left by a large one may do for several small ones
+
+    def started(self, id: EnvironmentId, now: Instant) -> list[Command]:
+        environment = self._environments.get(id)
+        if environment is None or environment.worker is None:
+            return []  # it ended as soon as it had started, and the worker's word of that came first
+        self._move(environment, Happening.STARTED)
+        lend = Lend(environment.frontend, Environment(id, environment.worker, environment.version.id))
+        if environment.retired:
+            return [lend, *self._recall(environment, 0, "its version was replaced")]
+        return [lend, self._timer(environment, Instant(now + self._keep_alive.idle))]
+
+    def start_failed(self, id: EnvironmentId, failure: StartFailure) -> list[Command]:
+        environment = self._environments.get(id)
+        if environment is None:
+            return []
+        self._move(environment, Happening.START_FAILED)
+        return [Release(id), self._tell(environment, failure), *self._try_again()]
+
+    # Keep-alive, retirement, the end
+
+    def timer_due(self, id: EnvironmentId, generation: int, now: Instant) -> list[Command]:
+        environment = self._environments.get(id)
+        if environment is None or environment.generation != generation:
+            return []
+        if environment.state is State.WITHOUT_ROOM:
+            del self._without_room[id]
+            self._move(environment, Happening.WAITED_ENOUGH)
+            return [self._tell(environment, NoRoom(environment.why_no_room))]
+        if environment.state is not State.LENT:
+            return []
+        if now - environment.born >= self._keep_alive.age:
+            return self._recall(environment, 0, "it is old")
+        return self._recall(environment, self._keep_alive.idle, "nobody used it")
+
+    def kept(self, id: EnvironmentId, ask_again_in: int, now: Instant) -> list[Command]:
+        """The frontend did not give it back: it was used since, or is in use now."""
+        environment = self._environments.get(id)
+        if environment is None or environment.state is not State.RECALLING:
+            return []
+        self._move(environment, Happening.KEPT)
+        if environment.recalled_idle_for == MAKE_ROOM_IDLE:
+            environment.ask_for_room_at = Instant(now + ask_again_in)
+        if environment.recalled_idle_for == 0:
+            return []  # the frontend gives it back by itself when its invocation ends
+        if environment.retired:
+            return self._recall(environment, 0, "its version was replaced")
+        again = Instant(now + max(1, min(ask_again_in, environment.born + self._keep_alive.age - now)))
+        return [self._timer(environment, again), *self._make_room(now)]
+
+    def given_back(self, id: EnvironmentId) -> list[Command]:
+        environment = self._environments.get(id)
+        if environment is None or environment.worker is None or environment.state is State.STOPPING:
+            return []
+        self._move(environment, Happening.GIVEN_BACK)
+        return [Stop(id, environment.worker, environment.recalled_for)]
+
+    def ended(self, id: EnvironmentId) -> list[Command]:
+        """The worker says that nothing of it remains. One that never became ready is answered by `start_failed`."""
+        environment = self._environments.get(id)
+        if environment is None or environment.state is State.STARTING:
+            return []
+        lent = environment.state is not State.STOPPING
+        self._move(environment, Happening.ENDED)
+        forget = [Recall(environment.frontend, id, 0)] if lent else []  # or it would be kept idle, and missed by nobody
+        return [Release(id), *forget, *self._try_again()]
+
+    def retired(self, function: FunctionKey, current: frozenset[VersionId]) -> list[Command]:
+        """Only these versions of the function are current: environments of others take no more invocations."""
+        commands: list[Command] = []
+        for environment in list(self._by_function.get(function, {}).values()):
+            if environment.version.id in current or environment.retired:
+                continue
+            environment.retired = True
+            if environment.state is State.LENT:
+                commands += self._recall(environment, 0, "its version was replaced")
+        return commands
+
+    # Room
+
+    def _make_room(self, now: Instant) -> list[Command]:
+        """Recall the environment asked for longest ago while somebody waits for room; one at a time for each who waits.
+
+        None is asked again before that could succeed, so that a fleet in full use is not asked over and over.
+        """
+        if self._leaving >= len(self._without_room):
+            return []
+        for environment in self._environments.values():
+            if environment.state is State.LENT and not environment.retired:
+                if environment.ask_for_room_at > now:
+                    return []
+                del self._environments[environment.id]
+                self._environments[environment.id] = environment  # if it is in use, it is the last to be asked again
+                return self._recall(environment, MAKE_ROOM_IDLE, "room was needed")
+        return []
+
+    def _try_again(self) -> list[Command]:
+        """Somebody's room became free: whoever has waited longest tries again."""
+        if not self._without_room:
+            return []
+        id, environment = next(iter(self._without_room.items()))
+        del self._without_room[id]
+        environment.generation += 1
+        self._move(environment, Happening.TRY_AGAIN)
+        return [Place(Demand(id, environment.version.memory_mb, environment.version.runtime))]
+
+    # Inside
+
+    def _move(self, environment: _Environment, happening: Happening) -> None:
+        try:
+            state = TRANSITIONS[environment.state, happening]
+        except KeyError:
+            raise InvariantError(f"environment {environment.id}: {happening} in {environment.state}") from None
+        self._leaving += (state in LEAVING) - (environment.state in LEAVING)
+        if state is not None:
+            environment.state = state
+            return
+        del self._environments[environment.id]
+        siblings = self._by_function[environment.version.function]
+        del siblings[environment.id]
+        if not siblings:
+            del self._by_function[environment.version.function]
+
+    def _tell(self, environment: _Environment, failure: StartFailure) -> TellFailure:
+        return TellFailure(environment.frontend, environment.cause, environment.version.id, failure)
+
+    def _recall(self, environment: _Environment, idle_for: int, reason: str) -> list[Command]:
+        self._move(environment, Happening.RECALL)
+        environment.recalled_for = reason
+        environment.recalled_idle_for = idle_for
+        return [Recall(environment.frontend, environment.id, idle_for)]
+
+    def _timer(self, environment: _Environment, at: Instant) -> SetTimer:
+        environment.generation += 1
+        return SetTimer(environment.id, environment.generation, at)

@@ -1,0 +1,231 @@
+"""The phases of one environment: what each event means in each state, and what is done about it."""
+
+import msgspec
+import pytest
+
+from ondol.model.function import FunctionKey, FunctionVersion, LogSettings
+from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, Region, RequestId, VersionId
+from ondol.model.invocation import FailureKind
+from ondol.model.limits import RESPONSE_PAYLOAD_BYTES, Phases
+from ondol.model.time import MILLISECOND, SECOND, Instant
+from ondol.worker.api import InvocationHead
+from ondol.worker.machine import (
+    Answer,
+    Command,
+    Deliver,
+    End,
+    EnvironmentMachine,
+    Finish,
+    Freeze,
+    InitFailure,
+    Ready,
+    RuntimeMisbehaved,
+    State,
+    Stop,
+    Throttle,
+    Wake,
+)
+
+CAUSE = RequestId("cause")
+ONE = RequestId("one")
+
+
+def version(timeout_s: int = 3) -> FunctionVersion:
+    key = FunctionKey(AccountId("000000000000"), Region("us-east-1"), "f")
+    logs = LogSettings("/aws/lambda/f")
+    return FunctionVersion(
+        VersionId("f/1"),
+        function=key,
+        version="$LATEST",
+        runtime="python3.11",
+        handler="m.h",
+        code=CodeDigest("d"),
+        role="arn:aws:iam::000000000000:role/r",
+        memory_mb=128,
+        timeout_s=timeout_s,
+        tmp_mb=512,
+        environment={},
+        logs=logs,
+    )
+
+
+def head(request: RequestId = ONE) -> InvocationHead:
+    return InvocationHead(request, EnvironmentId("e"), 1, 1, "arn", 2)
+
+
+def at(milliseconds: float) -> Instant:
+    return Instant(int(milliseconds * MILLISECOND))
+
+
+def begun(timeout_s: int = 3) -> EnvironmentMachine:
+    machine = EnvironmentMachine(version(timeout_s), CAUSE, Phases(), at(0))
+    machine.began()
+    return machine
+
+
+def idle() -> EnvironmentMachine:
+    machine = begun()
+    machine.next_asked(at(20))
+    return machine
+
+
+def busy() -> EnvironmentMachine:
+    machine = idle()
+    assert machine.invoked(head(), at(30))
+    return machine
+
+
+def of(kind: type, commands: list[Command] | None) -> list[Command]:
+    return [command for command in commands or [] if isinstance(command, kind)]
+
+
+def test_the_first_next_ends_init_and_enforces_the_processor_share() -> None:
+    commands = begun().next_asked(at(20))
+    assert commands[:2] == [Throttle(), Ready(20 * MILLISECOND)]
+
+
+def test_an_invocation_is_delivered_and_answered_and_its_environment_is_ready_again() -> None:
+    machine = idle()
+    [deliver, *_] = machine.invoked(head(), at(30)) or []
+    assert deliver == Deliver(head(), thaw=False, remaining_ns=3 * SECOND)
+    assert machine.responded(ONE, 2, at(35)) == [Answer(head(), None, 5 * MILLISECOND, 20 * MILLISECOND)]
+    assert of(Finish, machine.next_asked(at(36))) == [Finish(ONE, True)]
+    assert machine.state is State.IDLE
+
+
+def test_only_the_first_report_has_the_init_duration() -> None:
+    machine = busy()
+    machine.responded(ONE, 2, at(35))
+    machine.next_asked(at(36))
+    machine.invoked(head(RequestId("two")), at(40))
+    [answer] = machine.responded("two", 2, at(41))
+    assert isinstance(answer, Answer) and answer.init_ns is None
+
+
+def test_a_warm_invocation_sets_no_timer() -> None:
+    machine = busy()
+    machine.responded(ONE, 2, at(35))
+    assert of(Wake, machine.next_asked(at(36))) == []
+    assert of(Wake, machine.invoked(head(RequestId("two")), at(37))) == []
+
+
+def test_a_busy_environment_takes_no_other_invocation() -> None:
+    machine = busy()
+    assert machine.invoked(head(RequestId("two")), at(31)) is None
+    assert machine.state is State.BUSY
+
+
+def test_an_idle_environment_is_frozen_after_a_while_and_thawed_for_the_next_invocation() -> None:
+    machine = idle()
+    assert machine.timer_due(at(120)) == [Freeze()]
+    [deliver, *_] = machine.invoked(head(), at(500)) or []
+    assert isinstance(deliver, Deliver) and deliver.thaw
+
+
+def test_a_timer_that_comes_early_asks_to_be_woken_again() -> None:
+    machine = idle()
+    assert machine.timer_due(at(100)) == [Wake(at(120))]
+
+
+def test_an_invocation_that_takes_too_long_fails_and_ends_the_environment() -> None:
+    machine = busy()
+    answer, finish, stop = machine.timer_due(at(3030))
+    assert isinstance(answer, Answer) and answer.failure is not None
+    assert msgspec.json.decode(answer.failure.payload) == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": "RequestId: one Error: Task timed out after 3.00 seconds",
+    }
+    assert [finish, stop] == [Finish(ONE, False), Stop(False)]
+    assert machine.exited(End(None, 9, False), at(3040)) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "text"),
+    [
+        (End(0, None, False), FailureKind.EXITED, "Runtime exited without providing a reason"),
+        (End(127, None, False), FailureKind.EXITED, "Runtime exited with error: exit status 127"),
+        (End(None, 11, False), FailureKind.EXITED, "Runtime exited with error: signal: segmentation fault"),
+        (End(None, 9, True), FailureKind.OUT_OF_MEMORY, "Runtime exited with error: signal: killed"),
+    ],
+)
+def test_a_runtime_that_ends_without_an_answer_fails_its_invocation(end: End, kind: FailureKind, text: str) -> None:
+    answer, *_ = busy().exited(end, at(40))
+    assert isinstance(answer, Answer) and answer.failure is not None
+    assert answer.failure.kind is kind
+    assert msgspec.json.decode(answer.failure.payload)["errorMessage"] == f"RequestId: one Error: {text}"
+
+
+def test_a_runtime_that_ends_after_its_answer_spoils_nothing_but_the_environment() -> None:
+    machine = busy()
+    machine.responded(ONE, 2, at(35))
+    assert machine.exited(End(1, None, False), at(36)) == [Finish(ONE, False), Stop(False)]
+
+
+def test_too_large_a_result_is_the_functions_failure_and_the_environment_lives() -> None:
+    machine = busy()
+    [answer] = machine.responded(ONE, RESPONSE_PAYLOAD_BYTES + 1, at(35))
+    assert isinstance(answer, Answer) and answer.failure is not None
+    assert answer.failure.error_type == "Function.ResponseSizeTooLarge"
+    assert of(Finish, machine.next_asked(at(36))) == [Finish(ONE, True)]
+
+
+def test_a_failed_init_is_told_as_the_failure_of_its_cause() -> None:
+    failed, stop = begun().exited(End(1, None, False), at(15))
+    assert isinstance(failed, InitFailure) and failed.failure.error_type == "Runtime.ExitError"
+    assert b"RequestId: cause" in failed.failure.payload
+    assert stop == Stop(False)
+
+
+def test_a_reported_init_error_is_passed_on_byte_for_byte() -> None:
+    machine = begun()
+    failed, _ = machine.init_errored("Runtime.ImportModuleError", b'{"errorMessage": "x"}', at(15))
+    assert isinstance(failed, InitFailure) and failed.failure.payload == b'{"errorMessage": "x"}'
+    assert machine.exited(End(1, None, False), at(16)) == []
+
+
+def test_an_init_may_overrun_into_the_first_invocations_time() -> None:
+    machine = begun(timeout_s=5)
+    assert machine.timer_due(at(14_999)) == [Wake(at(15_000))]
+    failed, _ = machine.timer_due(at(15_000))
+    assert isinstance(failed, InitFailure) and b"timed out after 5.00 seconds" in failed.failure.payload
+
+
+@pytest.mark.parametrize("request_id", ["another", ""])
+def test_results_for_another_invocation_are_refused(request_id: str) -> None:
+    with pytest.raises(RuntimeMisbehaved):
+        busy().responded(request_id, 2, at(35))
+
+
+def test_a_second_result_is_refused_and_changes_nothing() -> None:
+    machine = busy()
+    machine.responded(ONE, 2, at(35))
+    with pytest.raises(RuntimeMisbehaved):
+        machine.errored(ONE, "Late", b"{}", at(36))
+    assert machine.state is State.RESPONDED
+
+
+def test_next_without_a_result_is_refused() -> None:
+    with pytest.raises(RuntimeMisbehaved):
+        busy().next_asked(at(35))
+
+
+def test_stopping_twice_stops_once() -> None:
+    machine = idle()
+    assert machine.stop_asked() == [Stop(True)]
+    assert machine.stop_asked() == []
+
+
+def test_long_invocations_in_close_order_do_not_pile_up_timers() -> None:
+    machine = begun(timeout_s=900)
+    pending = [command.at for command in machine.next_asked(at(1)) if isinstance(command, Wake)]
+    for call in range(200):
+        start = 10 + call * 170
+        for commands in (
+            machine.invoked(head(RequestId(str(call))), at(start)),
+            *(machine.timer_due(due) for due in sorted(pending) if at(start) <= due < at(start + 150)),
+            machine.responded(str(call), 2, at(start + 150)),
+            machine.next_asked(at(start + 150)),
+        ):
+            pending += [command.at for command in commands or [] if isinstance(command, Wake)]
+        pending = [due for due in pending if due >= at(start + 150)]
+    assert len(pending) <= 2
