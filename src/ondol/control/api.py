@@ -1,0 +1,101 @@
+"""Control's door: AWS's operations on functions, and views of functions for those who run them."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.ids import AccountId, CodeDigest, Region
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """On whose behalf an operation is done."""
+
+    account: AccountId
+    region: Region
+
+
+class Control(Protocol):
+    async def perform(self, operation: str, caller: Caller, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one of AWS's control operations.
+
+        `operation` and the members of `parameters` and of the result are named as in the service model; parameters
+        have passed its constraints, `FunctionName` is a bare name and `Qualifier` beside it. What is answered is
+        durable. Of GetFunction's `Code`, `Location` is the package's digest: a frontend makes a link of it.
+        Raises `CallerError` as AWS does, `PlatformError` if nothing was changed because the store could not.
+        """
+        ...
+
+    def operations(self) -> frozenset[str]:
+        """The operations that `perform` serves."""
+        ...
+
+    async def view(self, function: FunctionKey) -> FunctionView | None:
+        """The function as it runs now, or None. From then on its changes reach every registered holder."""
+        ...
+
+    def register(self, holder: "ViewHolder") -> None:
+        """`holder` will keep views, and must be told before an update counts as done."""
+        ...
+
+    async def code_location(self, digest: CodeDigest) -> str | None:
+        """Path of the package with this digest, for those who unpack or download it."""
+        ...
+
+
+class ViewHolder(Protocol):
+    """Somebody who decides by views of functions: a frontend."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def adopt(self, view: FunctionView) -> None:
+        """Keep this view if it is newer than the one held. Once it returns, no invocation starts on an older one."""
+        ...
+
+    async def forget(self, function: FunctionKey) -> None:
+        """The function was deleted."""
+        ...
+
+
+class CodeHost(Protocol):
+    """Who makes code ready to run before a version becomes Active: the workers."""
+
+    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
+        """Have the runtime, slots of it for this account, and the unpacked tree at hand. Raises `PrepareError`."""
+        ...
+
+
+class PrepareError(Exception):
+    """A version cannot become Active: `code` is AWS's StateReasonCode, the text its StateReason."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class RuntimeCatalog(Protocol):
+    """Who knows which runtimes this installation can run."""
+
+    def check(self, runtime: str, nearest: bool) -> str | None:
+        """None if it can, else a sentence that says what is missing and what to do about it.
+
+        `nearest`: another interpreter of the same language will do.
+        """
+        ...
+
+
+class ConcurrencyKeeper(Protocol):
+    """Who must know reserved concurrency: counting."""
+
+    async def reserve(self, function: FunctionKey, concurrency: int | None) -> None: ...
+
+
+class Retirer(Protocol):
+    """Who must know that versions stopped being current: the worker manager."""
+
+    async def retire(self, view: FunctionView | None, function: FunctionKey) -> None:
+        """Environments of `function` whose version id is not in `view` take no more invocations."""
+        ...

@@ -1,0 +1,103 @@
+"""Create, show, list, update and delete aliases."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from ondol.control import paging
+from ondol.control.aliases import describe_alias, pointed
+from ondol.control.api import Caller
+from ondol.control.catalog import Stored
+from ondol.control.holders import Holders
+from ondol.control.lifecycle import require_revision
+from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of
+from ondol.control.records import AliasRecord, Edit
+from ondol.control.registry import Registry
+from ondol.model.errors import ResourceConflict, ResourceNotFound
+
+
+class AliasOperations:
+    """A change is answered once it decides where every invocation goes that starts from then on."""
+
+    def __init__(self, registry: Registry, holders: Holders, new_id: Callable[[], str]) -> None:
+        self._registry = registry
+        self._holders = holders
+        self._new_id = new_id
+
+    def table(self) -> Operations:
+        return {
+            "CreateAlias": self.create,
+            "GetAlias": self.get,
+            "ListAliases": self.list,
+            "UpdateAlias": self.update,
+            "DeleteAlias": self.delete,
+        }
+
+    async def create(self, caller: Caller, parameters: Parameters) -> Answer:
+        key = key_of(caller, parameters)
+        name = parameters["Name"]
+
+        def decide(stored: Stored | None) -> Edit:
+            record = existing(key, stored, parameters["FunctionVersion"]).record
+            alias = pointed(record, key, AliasRecord(parameters["FunctionVersion"], self._new_id()), parameters)
+            if name in record.aliases:
+                raise ResourceConflict(f"Alias already exists: {key.arn}:{name}")
+            return Edit(replace(record, aliases={**record.aliases, name: alias}))
+
+        stored = existing(key, await self._registry.change(key, decide))
+        await self._holders.announce(key)
+        return describe_alias(key, name, stored.record.aliases[name])
+
+    async def get(self, caller: Caller, parameters: Parameters) -> Answer:
+        key = key_of(caller, parameters)
+        name = parameters["Name"]
+        stored = self._registry.catalog.get(key)
+        if stored is None or name not in stored.record.aliases:
+            raise ResourceNotFound(f"Cannot find alias arn: {key.arn}:{name}")
+        return describe_alias(key, name, stored.record.aliases[name])
+
+    async def list(self, caller: Caller, parameters: Parameters) -> Answer:
+        key = key_of(caller, parameters)
+        record = existing(key, self._registry.catalog.get(key)).record
+        version = parameters.get("FunctionVersion")
+        first = paging.start(parameters)
+        aliases, following = paging.page(
+            (
+                (name, describe_alias(key, name, alias))
+                for name, alias in sorted(record.aliases.items())
+                if name >= first and version in (None, alias.version)
+            ),
+            parameters,
+        )
+        return {"Aliases": aliases, **following}
+
+    async def update(self, caller: Caller, parameters: Parameters) -> Answer:
+        key = key_of(caller, parameters)
+        name = parameters["Name"]
+
+        def decide(stored: Stored | None) -> Edit:
+            if stored is None or name not in stored.record.aliases:
+                raise ResourceNotFound(f"Alias not found: {key.arn}:{name}")
+            record = stored.record
+            before = record.aliases[name]
+            require_revision(before.revision_id, parameters.get("RevisionId"))
+            alias = replace(pointed(record, key, before, parameters), revision_id=self._new_id())
+            return Edit(replace(record, aliases={**record.aliases, name: alias}))
+
+        stored = existing(key, await self._registry.change(key, decide))
+        await self._holders.announce(key)
+        return describe_alias(key, name, stored.record.aliases[name])
+
+    async def delete(self, caller: Caller, parameters: Parameters) -> Answer:
+        key = key_of(caller, parameters)
+
+        def decide(stored: Stored | None) -> Edit | None:
+            record = existing(key, stored).record
+            if parameters["Name"] not in record.aliases:
+                return None
+            aliases = {name: alias for name, alias in record.aliases.items() if name != parameters["Name"]}
+            return Edit(replace(record, aliases=aliases))
+
+        await self._registry.change(key, decide)
+        await self._holders.announce(key)
+        return {}

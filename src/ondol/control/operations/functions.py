@@ -1,0 +1,138 @@
+"""Create, show and list functions."""
+
+from collections.abc import Callable, Iterator
+
+from ondol.control import lifecycle, paging
+from ondol.control.api import Caller
+from ondol.control.catalog import Catalog, Stored
+from ondol.control.configuration import describe_latest, describe_version, listed
+from ondol.control.operations.lookup import (
+    Answer,
+    Operations,
+    Parameters,
+    describe,
+    existing,
+    key_of,
+    labels_from,
+)
+from ondol.control.packages import Packages
+from ondol.control.policy import check_source, check_storage, check_tags
+from ondol.control.records import Edit
+from ondol.control.refusals import refuse_unserved
+from ondol.control.registry import Registry
+from ondol.control.settings import first_settings
+from ondol.control.settler import Settler
+from ondol.control.versions import last_number, published
+from ondol.model.errors import InvalidParameterValue, ResourceConflict
+from ondol.model.function import LATEST, FunctionKey
+from ondol.model.time import Clock
+
+CannotRun = Callable[[str], str | None]
+"""Why a runtime cannot be run here, or None if it can."""
+
+
+class FunctionOperations:
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        packages: Packages,
+        settler: Settler,
+        cannot_run: CannotRun,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._registry = registry
+        self._packages = packages
+        self._settler = settler
+        self._cannot_run = cannot_run
+        self._clock = clock
+        self._new_id = new_id
+
+    def table(self) -> Operations:
+        return {
+            "CreateFunction": self.create,
+            "GetFunction": self.get,
+            "GetFunctionConfiguration": self.get_configuration,
+            "ListFunctions": self.list,
+        }
+
+    async def create(self, caller: Caller, parameters: Parameters) -> Answer:
+        """Answers once the function is durable; its code is made ready afterwards."""
+        key = key_of(caller, parameters)
+        check_source(parameters["Code"])
+        refuse_unserved(parameters)
+        content = parameters["Code"]["ZipFile"]
+        self._require_absent(key, self._registry.catalog.get(key))
+        check_runtime(self._cannot_run, parameters)
+        tags = dict(parameters.get("Tags") or {})
+        check_tags(tags)
+        package = await self._packages.inspect(content)
+        settings = first_settings(key.name, parameters, package)
+        check_storage(self._registry.catalog.usage(key.account, key.region).code_size, package.size)
+
+        def decide(stored: Stored | None) -> Edit:
+            self._require_absent(key, stored)
+            record = lifecycle.created(settings, self._clock.wall(), self._new_id, tags)
+            return published(record, None, None, self._new_id) if parameters.get("Publish") else Edit(record)
+
+        async with self._packages.kept(package, content):
+            stored = existing(key, await self._registry.change(key, decide))
+        self._settler.start(key)
+        number = last_number(stored.record)
+        if number is None:
+            return describe_latest(key, stored.record)
+        # Of all answers about a version, this one alone has the function's own ARN.
+        return describe_version(key, number, stored.record.versions[number], stored.version(number), None)
+
+    async def get(self, caller: Caller, parameters: Parameters) -> Answer:
+        configuration, stored = self._described(caller, parameters)
+        record = stored.record
+        version = configuration["Version"]
+        digest = record.settings.code if version == LATEST else record.versions[version].code
+        answer: Answer = {
+            "Configuration": configuration,
+            "Code": {"RepositoryType": "S3", "Location": digest},
+        }
+        if record.tags:
+            answer["Tags"] = dict(record.tags)
+        if record.reserved_concurrency is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": record.reserved_concurrency}
+        return answer
+
+    async def get_configuration(self, caller: Caller, parameters: Parameters) -> Answer:
+        configuration, _ = self._described(caller, parameters)
+        return configuration
+
+    async def list(self, caller: Caller, parameters: Parameters) -> Answer:
+        names = _all_versions if parameters.get("FunctionVersion") == "ALL" else _latest_versions
+        functions, following = paging.page(names(self._registry.catalog, caller, paging.start(parameters)), parameters)
+        return {"Functions": functions, **following}
+
+    def _described(self, caller: Caller, parameters: Parameters) -> tuple[Answer, Stored]:
+        key = key_of(caller, parameters)
+        qualifier = parameters.get("Qualifier")
+        stored = existing(key, self._registry.catalog.get(key), qualifier)
+        return describe(key, stored, qualifier), stored
+
+    def _require_absent(self, key: FunctionKey, stored: Stored | None) -> None:
+        if stored is not None:
+            raise ResourceConflict(f"Function already exist: {key.name}")
+
+
+def check_runtime(cannot_run: CannotRun, parameters: Parameters) -> None:
+    """Raises `InvalidParameterValue` for a runtime that AWS has and this installation cannot run."""
+    if "Runtime" in parameters and (sentence := cannot_run(parameters["Runtime"])) is not None:
+        raise InvalidParameterValue(sentence)
+
+
+def _latest_versions(catalog: Catalog, caller: Caller, first: str) -> Iterator[tuple[str, Answer]]:
+    for key, stored in catalog.listed(caller.account, caller.region, first):
+        yield key.name, listed(describe_latest(key, stored.record))
+
+
+def _all_versions(catalog: Catalog, caller: Caller, first: str) -> Iterator[tuple[str, Answer]]:
+    name, _, label = first.partition(":")
+    for key, stored in catalog.listed(caller.account, caller.region, name):
+        for version in labels_from(stored, label if key.name == name else ""):
+            yield f"{key.name}:{version}", listed(describe(key, stored, version))

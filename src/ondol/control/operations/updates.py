@@ -1,0 +1,114 @@
+"""Update a function's code or configuration."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from ondol.control import lifecycle
+from ondol.control.api import Caller
+from ondol.control.catalog import Stored
+from ondol.control.configuration import describe_latest
+from ondol.control.operations.functions import CannotRun, check_runtime
+from ondol.control.operations.lookup import (
+    Answer,
+    Operations,
+    Parameters,
+    describe,
+    existing,
+    key_of,
+    require_function,
+)
+from ondol.control.packages import Packages
+from ondol.control.policy import check_source, check_storage
+from ondol.control.records import Edit, FunctionRecord, Settings
+from ondol.control.refusals import refuse_unserved
+from ondol.control.registry import Registry
+from ondol.control.settings import merged, with_package
+from ondol.control.settler import Settler
+from ondol.control.versions import last_number, published
+from ondol.control.zip_checks import Package
+from ondol.model.errors import InvalidParameterValue
+from ondol.model.function import LATEST, FunctionKey
+from ondol.model.time import Clock
+
+
+class UpdateOperations:
+    """An update is answered once it is durable; what ran before runs on until the new code is ready."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        packages: Packages,
+        settler: Settler,
+        cannot_run: CannotRun,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._registry = registry
+        self._packages = packages
+        self._settler = settler
+        self._cannot_run = cannot_run
+        self._clock = clock
+        self._new_id = new_id
+
+    def table(self) -> Operations:
+        return {
+            "UpdateFunctionCode": self.update_code,
+            "UpdateFunctionConfiguration": self.update_configuration,
+        }
+
+    async def update_code(self, caller: Caller, parameters: Parameters) -> Answer:
+        key = key_of(caller, parameters)
+        record = self._updatable(key, parameters, self._registry.catalog.get(key)).record
+        if parameters.get("ImageUri"):
+            raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
+        check_source(parameters)
+        refuse_unserved(parameters)
+        content = parameters["ZipFile"]
+        package = await self._packages.inspect(content)
+
+        def change(settings: Settings) -> Settings:
+            return merged(with_package(settings, package), parameters)
+
+        if parameters.get("DryRun"):
+            return describe_latest(key, replace(record, settings=change(record.settings)))
+        check_storage(self._registry.catalog.usage(key.account, key.region).code_size, _growth(record, package))
+        async with self._packages.kept(package, content):
+            stored = await self._update(key, parameters, change)
+        number = last_number(stored.record)
+        return describe(key, stored, number if parameters.get("Publish") else None)
+
+    async def update_configuration(self, caller: Caller, parameters: Parameters) -> Answer:
+        key = key_of(caller, parameters)
+        self._updatable(key, parameters, self._registry.catalog.get(key))
+        refuse_unserved(parameters)
+        check_runtime(self._cannot_run, parameters)
+        stored = await self._update(key, parameters, lambda settings: merged(settings, parameters))
+        return describe_latest(key, stored.record)
+
+    async def _update(self, key: FunctionKey, parameters: Parameters, change: Callable[[Settings], Settings]) -> Stored:
+        def decide(stored: Stored | None) -> Edit:
+            before = self._updatable(key, parameters, stored)
+            settings = change(before.record.settings)
+            record = lifecycle.updated(before.record, settings, self._clock.wall(), self._new_id)
+            if not parameters.get("Publish"):
+                return Edit(record)
+            number = last_number(record)
+            return published(record, None if number is None else before.version(number), None, self._new_id)
+
+        stored = existing(key, await self._registry.change(key, decide))
+        self._settler.start(key)
+        return stored
+
+    def _updatable(self, key: FunctionKey, parameters: Parameters, stored: Stored | None) -> Stored:
+        """Raises `CallerError` if there is nothing to update, or not now, or not by this caller's knowledge."""
+        require_function(parameters, LATEST)
+        stored = existing(key, stored)
+        lifecycle.require_idle(stored.record, key)
+        lifecycle.require_revision(stored.record.revision_id, parameters.get("RevisionId"))
+        return stored
+
+
+def _growth(record: FunctionRecord, package: Package) -> int:
+    return package.size - record.settings.code_size

@@ -1,0 +1,46 @@
+"""What an account may have, and what a request must bring. Texts are AWS's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ondol.model.errors import CodeStorageExceeded, InvalidParameterValue
+from ondol.model.limits import MINIMUM_UNRESERVED, AccountLimits
+
+TAGS = 50
+CODE_STORAGE_BYTES = 75 * (1 << 30)
+"""For all packages of an account in a region together (developer guide, "Lambda quotas")."""
+
+
+def check_source(code: Mapping[str, Any]) -> None:
+    """A package comes with the request or from elsewhere. Raises `InvalidParameterValue`."""
+    elsewhere = any(code.get(member) for member in ("S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri"))
+    if "ZipFile" not in code and not elsewhere:
+        raise InvalidParameterValue("Please provide a source for function code.")
+    if "ZipFile" in code and elsewhere:
+        raise InvalidParameterValue("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    if len(tags) > TAGS:
+        raise InvalidParameterValue("Number of tags exceeds resource tag limit.")
+
+
+def check_storage(stored: int, added: int) -> None:
+    """Bytes that an account has stored, and that are to be added. Raises `CodeStorageExceeded`."""
+    if stored + added > CODE_STORAGE_BYTES:
+        raise CodeStorageExceeded("Code storage limit exceeded.")
+
+
+def check_reservation(limits: AccountLimits, reserved: int, before: int, wanted: int) -> None:
+    """`reserved` by all functions together, of which `before` by the one that wants another amount.
+
+    What takes nothing from the others is allowed even where they have too little already.
+    Raises `InvalidParameterValue`.
+    """
+    unreserved = limits.concurrency - (reserved - before + wanted)
+    if wanted > before and unreserved < MINIMUM_UNRESERVED:
+        raise InvalidParameterValue(
+            "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+            f"below its minimum value of [{MINIMUM_UNRESERVED}].",
+            Type="",
+        )

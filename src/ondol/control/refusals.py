@@ -1,0 +1,44 @@
+"""What AWS lets a function have and ondol does not have yet. It is refused by name, never stored and forgotten."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ondol.model.errors import InvalidParameterValue
+
+
+def _given(value: Any) -> bool:
+    return bool(value)
+
+
+def _has_members(value: Mapping[str, Any]) -> bool:
+    return any(value.get(name) for name in ("SubnetIds", "SecurityGroupIds"))
+
+
+_UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "PackageType": (lambda value: value == "Image", "container images"),
+    "ImageUri": (_given, "container images"),
+    "ImageConfig": (_given, "container images"),
+    "S3Bucket": (_given, "code from S3"),
+    "S3Key": (_given, "code from S3"),
+    "S3ObjectVersion": (_given, "code from S3"),
+    "SourceKMSKeyArn": (_given, "encrypted packages"),
+    "Layers": (_given, "layers"),
+    "VpcConfig": (_has_members, "VPC access"),
+    "FileSystemConfigs": (_given, "file systems"),
+    "CodeSigningConfigArn": (_given, "code signing"),
+    "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", "SnapStart"),
+    "TenancyConfig": (_given, "tenant isolation"),
+    "CapacityProviderConfig": (_given, "capacity providers"),
+    "PublishTo": (_given, "capacity providers"),
+    "DurableConfig": (_given, "durable execution"),
+    "RuntimeConfig": (_given, "runtime aliases"),
+    "AcceleratorConfig": (_given, "accelerators"),
+}
+
+
+def refuse_unserved(parameters: Mapping[str, Any]) -> None:
+    """Raises `InvalidParameterValue` for the first setting, at the top or in `Code`, that would do nothing."""
+    given = {**parameters, **parameters.get("Code", {})}
+    for member, (asked_for, feature) in _UNSERVED.items():
+        if member in given and asked_for(given[member]):
+            raise InvalidParameterValue(f"{member} cannot be set: ondol does not have {feature} yet.")

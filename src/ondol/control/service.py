@@ -1,0 +1,140 @@
+"""Control's shell: what is there at start, a table of operations, and what goes on in the background."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, Retirer, RuntimeCatalog, ViewHolder
+from ondol.control.holders import Holders
+from ondol.control.operations.aliases import AliasOperations
+from ondol.control.operations.concurrency import ConcurrencyOperations
+from ondol.control.operations.deletion import DeleteOperations
+from ondol.control.operations.functions import FunctionOperations
+from ondol.control.operations.lookup import Operations
+from ondol.control.operations.tags import TagOperations
+from ondol.control.operations.updates import UpdateOperations
+from ondol.control.operations.versions import VersionOperations
+from ondol.control.packages import Packages
+from ondol.control.registry import Registry
+from ondol.control.reservations import tell_reservation
+from ondol.control.settler import Settler
+from ondol.model.errors import NotServed
+from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.ids import CodeDigest
+from ondol.model.limits import AccountLimits
+from ondol.model.time import SECOND, Clock
+from ondol.store.protocol import Blobs, Store, StoreError
+
+HOLDER_LEASE = 10 * SECOND
+"""For so long, at most, a frontend decides by views that it could not have renewed."""
+
+COLLECT_EVERY_S = 3600.0
+COLLECT_GRACE_S = 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+class ControlService:
+    """Performs AWS's control operations. `open` before anything else; `new_id` makes UUIDs."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        blobs: Blobs,
+        clock: Clock,
+        limits: AccountLimits,
+        code_host: CodeHost,
+        concurrency: ConcurrencyKeeper,
+        retirer: Retirer,
+        runtimes: RuntimeCatalog,
+        new_id: Callable[[], str],
+        holder_lease: int = HOLDER_LEASE,
+        nearest_runtime: bool = False,
+    ) -> None:
+        self._registry = registry = Registry(store)
+        self._packages = packages = Packages(blobs, registry.catalog)
+        self._holders = holders = Holders(registry, clock, holder_lease, nearest_runtime)
+        self._settler = settler = Settler(
+            registry=registry,
+            holders=holders,
+            code_host=code_host,
+            retirer=retirer,
+            new_id=new_id,
+            nearest_runtime=nearest_runtime,
+        )
+        self._concurrency = concurrency
+        self._collecting: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[dict[str, Any]]] = set()
+
+        def cannot_run(runtime: str) -> str | None:
+            return runtimes.check(runtime, nearest_runtime)
+
+        functions = FunctionOperations(
+            registry=registry, packages=packages, settler=settler, cannot_run=cannot_run, clock=clock, new_id=new_id
+        )
+        updates = UpdateOperations(
+            registry=registry, packages=packages, settler=settler, cannot_run=cannot_run, clock=clock, new_id=new_id
+        )
+        self._operations: Operations = {
+            **functions.table(),
+            **updates.table(),
+            **DeleteOperations(registry, holders, retirer, concurrency).table(),
+            **VersionOperations(registry, holders, settler, new_id).table(),
+            **AliasOperations(registry, holders, new_id).table(),
+            **ConcurrencyOperations(registry, holders, concurrency, limits).table(),
+            **TagOperations(registry).table(),
+        }
+
+    async def open(self) -> None:
+        """Load what is stored, tell what others must know of it, and go on with what was under way."""
+        await self._registry.open()
+        for key, stored in list(self._registry.catalog):
+            if stored.record.reserved_concurrency is not None:
+                await tell_reservation(self._registry.catalog, self._concurrency, key)
+            self._settler.start(key)
+        self._collecting = asyncio.create_task(self._collect_for_ever(), name="collect packages")
+
+    async def close(self) -> None:
+        """Finish the operations under way; what happens in the background goes on at the next start."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._collecting is not None:
+            self._collecting.cancel()
+            await asyncio.gather(self._collecting, return_exceptions=True)
+        await self._settler.close()
+        await self._holders.close()
+
+    def operations(self) -> frozenset[str]:
+        return frozenset(self._operations)
+
+    async def perform(self, operation: str, caller: Caller, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        perform = self._operations.get(operation)
+        if perform is None:
+            raise NotServed(f"ondol does not have {operation} yet.")
+        # A client that goes away does not leave an operation half done.
+        task = asyncio.ensure_future(perform(caller, parameters))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def view(self, function: FunctionKey) -> FunctionView | None:
+        return self._holders.view(function)
+
+    def register(self, holder: ViewHolder) -> None:
+        self._holders.register(holder)
+
+    async def code_location(self, digest: CodeDigest) -> str | None:
+        return await self._packages.location(digest)
+
+    async def collect(self, grace_s: float = COLLECT_GRACE_S) -> int:
+        """Remove packages that no version needs and that are older than the grace period; answers how many."""
+        return await self._packages.collect(grace_s)
+
+    async def _collect_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(COLLECT_EVERY_S)
+            try:
+                await self.collect()
+            except StoreError:
+                _log.exception("packages that nobody needs could not be removed")

@@ -1,0 +1,107 @@
+"""From parameters to settings: what a request says is merged into what was there."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ondol.control.records import Settings
+from ondol.control.zip_checks import Package
+from ondol.model.errors import InvalidParameterValue
+from ondol.model.function import LogSettings
+from ondol.model.limits import ENVIRONMENT_BYTES
+
+RESERVED_VARIABLES = frozenset(
+    (
+        *("_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV"),
+        *("AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION"),
+        *("AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"),
+        *("AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"),
+    )
+)
+"""Set by the platform (developer guide, "Defined runtime environment variables")."""
+
+_UNCONFIGURABLE = (
+    "Lambda was unable to configure your environment variables because the environment variables you have provided "
+)
+_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
+
+
+def first_settings(name: str, parameters: Mapping[str, Any], package: Package) -> Settings:
+    """The settings of a new function. Raises `InvalidParameterValue`."""
+    if "Runtime" not in parameters or "Handler" not in parameters:
+        raise InvalidParameterValue(
+            "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+        )
+    settings = Settings(
+        runtime=parameters["Runtime"],
+        handler=parameters["Handler"],
+        role=parameters["Role"],
+        code=package.digest,
+        code_size=package.size,
+        logs=LogSettings(f"/aws/lambda/{name}"),
+    )
+    return merged(settings, parameters)
+
+
+def merged(settings: Settings, parameters: Mapping[str, Any]) -> Settings:
+    """`settings` after every setting that the request has a member for. Raises `InvalidParameterValue`."""
+    for member, change in _CHANGES.items():
+        if member in parameters:
+            settings = change(settings, parameters[member])
+    return settings
+
+
+def with_package(settings: Settings, package: Package) -> Settings:
+    return replace(settings, code=package.digest, code_size=package.size)
+
+
+def _field(name: str) -> Callable[[Settings, Any], Settings]:
+    return lambda settings, value: replace(settings, **{name: value})
+
+
+def _environment(settings: Settings, value: Mapping[str, Any]) -> Settings:
+    variables = dict(value.get("Variables") or {})
+    reserved = [name for name in variables if name in RESERVED_VARIABLES]
+    if reserved:
+        raise InvalidParameterValue(
+            f"{_UNCONFIGURABLE}contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = msgspec.json.encode(variables)
+    if len(measured) > ENVIRONMENT_BYTES:
+        raise InvalidParameterValue(f"{_UNCONFIGURABLE}exceeded the 4KB limit. String measured: {measured.decode()}")
+    return replace(settings, environment=variables)
+
+
+def _logs(settings: Settings, value: Mapping[str, Any]) -> Settings:
+    """JSON has levels, which begin at INFO; Text has none (developer guide, "Advanced logging controls")."""
+    before = settings.logs
+    group = value.get("LogGroup", before.group)
+    if value.get("LogFormat", before.format) == "JSON":
+        application = value.get("ApplicationLogLevel", before.application_level or "INFO")
+        system = value.get("SystemLogLevel", before.system_level or "INFO")
+        return replace(settings, logs=LogSettings(group, "JSON", application, system))
+    if any(level in value for level in _LEVELS):
+        raise InvalidParameterValue(f"{' and '.join(_LEVELS)} can be set only when LogFormat is JSON.")
+    return replace(settings, logs=LogSettings(group))
+
+
+_CHANGES: dict[str, Callable[[Settings, Any], Settings]] = {
+    "Runtime": _field("runtime"),
+    "Handler": _field("handler"),
+    "Role": _field("role"),
+    "Description": _field("description"),
+    "Timeout": _field("timeout_s"),
+    "MemorySize": _field("memory_mb"),
+    "EphemeralStorage": lambda settings, value: replace(settings, tmp_mb=value["Size"]),
+    "Environment": _environment,
+    "LoggingConfig": _logs,
+    "Architectures": lambda settings, value: replace(settings, architecture=value[0]),
+    "TracingConfig": lambda settings, value: replace(settings, tracing=value.get("Mode", settings.tracing)),
+    "KMSKeyArn": lambda settings, value: replace(settings, kms_key=value or None),
+    "DeadLetterConfig": lambda settings, value: replace(settings, dead_letter=value.get("TargetArn") or None),
+    "VpcConfig": lambda settings, _: replace(settings, emptied_vpc=True),
+}

@@ -1,0 +1,278 @@
+"""A control service with all its neighbours, which a test can hold up, break and ask what they were told."""
+
+import asyncio
+import io
+import itertools
+import zipfile
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from functools import cache
+from typing import Any
+
+from botocore.model import ServiceModel, Shape
+from botocore.session import Session
+
+from ondol.control.api import Caller, PrepareError
+from ondol.control.service import ControlService
+from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.ids import AccountId, CodeDigest, Region
+from ondol.model.limits import AccountLimits
+from ondol.model.time import SECOND, Clock, Instant, WallTime
+from ondol.store.memory import MemoryBlobs, MemoryStore
+from ondol.store.protocol import StoreError
+
+CALLER = Caller(AccountId("000000000000"), Region("eu-west-1"))
+ROLE = "arn:aws:iam::000000000000:role/lambda-role"
+PREFIX = "arn:aws:lambda:eu-west-1:000000000000:function:"
+BORN = WallTime(1_704_164_645_123)
+"""2024-01-02T03:04:05.123Z"""
+
+
+def package(text: str = "def handler(event, context): return event") -> bytes:
+    """A deployment package; the same text makes the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("index.py"), text)
+    return buffer.getvalue()
+
+
+def key_of(name: str) -> FunctionKey:
+    return FunctionKey(CALLER.account, CALLER.region, name)
+
+
+class LoopClock:
+    """Goes on with the event loop's; the wall's stands still but for what a test does to it."""
+
+    def __init__(self) -> None:
+        self.time = BORN
+
+    def now(self) -> Instant:
+        return Instant(int(asyncio.get_running_loop().time() * SECOND))
+
+    def wall(self) -> WallTime:
+        return self.time
+
+
+class BreakingStore(MemoryStore):
+    """`fail_at` breaks the write with that number and all after it, as if the process had died before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.fail_at: int | None = None
+        self.before_write: Callable[[], Awaitable[Any]] | None = None
+
+    async def put(self, key: str, value: bytes, expect: int | None = None) -> int:
+        await self._count()
+        return await super().put(key, value, expect)
+
+    async def delete(self, key: str, expect: int | None = None) -> None:
+        await self._count()
+        await super().delete(key, expect)
+
+    async def _count(self) -> None:
+        if self.before_write is not None:
+            await self.before_write()
+        self.writes += 1
+        if self.fail_at is not None and self.writes >= self.fail_at:
+            raise StoreError("the disk is gone")
+
+
+class BreakingBlobs(MemoryBlobs):
+    """Keeps the bytes too; `fail` makes the next ones not fit."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.contents: dict[CodeDigest, bytes] = {}
+        self.fail = False
+
+    async def put(self, content: bytes | AsyncIterable[bytes]) -> CodeDigest:
+        assert isinstance(content, bytes)
+        if self.fail:
+            raise StoreError("the disk is full")
+        digest = await super().put(content)
+        self.contents[digest] = content
+        return digest
+
+    async def kept(self) -> set[bytes]:
+        """The packages that are there."""
+        return {content for digest, content in self.contents.items() if await self.verify(digest)}
+
+
+class CodeHosts:
+    """The workers: they take no time unless they are held up."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.asked = asyncio.Event()
+        self.refusal: PrepareError | None = None
+        self.prepared: list[tuple[AccountId, str, bool, CodeDigest]] = []
+
+    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
+        self.asked.set()
+        await self.open.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        self.prepared.append((account, runtime, nearest_runtime, code))
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.reserved: dict[FunctionKey, int | None] = {}
+
+    async def reserve(self, function: FunctionKey, concurrency: int | None) -> None:
+        self.reserved[function] = concurrency
+
+
+class Retired:
+    def __init__(self) -> None:
+        self.calls: list[tuple[FunctionView | None, FunctionKey]] = []
+
+    async def retire(self, view: FunctionView | None, function: FunctionKey) -> None:
+        self.calls.append((view, function))
+
+
+class Runtimes:
+    """This installation has every runtime but Java's."""
+
+    def check(self, runtime: str, nearest: bool) -> str | None:
+        return f"{runtime} is not installed here." if runtime.startswith("java") else None
+
+
+class Holder:
+    """A frontend. `open` cleared: it hears what it is told, and does not answer."""
+
+    def __init__(self, name: str = "frontend-1") -> None:
+        self.name = name
+        self.open = asyncio.Event()
+        self.open.set()
+        self.told = asyncio.Event()
+        self.views: dict[FunctionKey, FunctionView] = {}
+
+    async def adopt(self, view: FunctionView) -> None:
+        self.told.set()
+        await self.open.wait()
+        held = self.views.get(view.key)
+        if held is None or held.revision < view.revision:
+            self.views[view.key] = view
+
+    async def forget(self, function: FunctionKey) -> None:
+        self.told.set()
+        await self.open.wait()
+        self.views.pop(function, None)
+
+
+@cache
+def service_model() -> ServiceModel:
+    return Session().get_service_model("lambda")
+
+
+def require_shape(shape: Shape | None, value: Any, where: str) -> None:
+    """Everything in an answer has a name and a type that the service model knows."""
+    if shape is None:
+        assert not value, where
+        return
+    match shape.type_name:
+        case "structure":
+            members = shape.members
+            assert value.keys() <= members.keys(), where
+            for name, member in value.items():
+                require_shape(members[name], member, f"{where}.{name}")
+        case "list":
+            for item in value:
+                require_shape(shape.member, item, f"{where}[]")
+        case "map":
+            for item in value.values():
+                require_shape(shape.value, item, f"{where}{{}}")
+        case "string":
+            assert isinstance(value, str), where
+        case "integer" | "long":
+            assert type(value) is int, where
+        case "double":
+            assert isinstance(value, float), where
+        case "boolean":
+            assert isinstance(value, bool), where
+        case unknown:
+            raise AssertionError(f"{where} is {unknown}")
+
+
+class World:
+    def __init__(self, limits: AccountLimits | None = None, holder_lease: int = 10**10) -> None:
+        self.store = BreakingStore()
+        self.clock = LoopClock()
+        self.blobs = BreakingBlobs(self.clock)
+        self.ids = itertools.count(1)
+        self.limits = limits or AccountLimits()
+        self.holder_lease = holder_lease
+        self.code_host = CodeHosts()
+        self.keeper = Keeper()
+        self.retired = Retired()
+        self.control = self.service()
+
+    def service(self) -> ControlService:
+        return ControlService(
+            store=self.store,
+            blobs=self.blobs,
+            clock=self.clock,
+            limits=self.limits,
+            code_host=self.code_host,
+            concurrency=self.keeper,
+            retirer=self.retired,
+            runtimes=Runtimes(),
+            new_id=lambda: f"id-{next(self.ids)}",
+            holder_lease=self.holder_lease,
+        )
+
+    async def restart(self) -> None:
+        """The process died: nothing was closed, and what is in memory is lost."""
+        await self.control.close()
+        self.store.fail_at = None
+        self.control = self.service()
+        await self.control.open()
+
+    async def __call__(
+        self, operation: str, parameters: Mapping[str, Any] | None = None, **more: Any
+    ) -> dict[str, Any]:
+        answer = await self.control.perform(operation, CALLER, {**(parameters or {}), **more})
+        require_shape(service_model().operation_model(operation).output_shape, answer, operation)
+        return answer
+
+    async def create(self, name: str = "fn", **more: Any) -> dict[str, Any]:
+        return await self(
+            "CreateFunction",
+            {
+                "FunctionName": name,
+                "Runtime": "python3.12",
+                "Handler": "index.handler",
+                "Role": ROLE,
+                "Code": {"ZipFile": package()},
+                **more,
+            },
+        )
+
+    async def settled(self, name: str = "fn", qualifier: str | None = None) -> dict[str, Any]:
+        """The configuration once nothing goes on any more."""
+        parameters = {"FunctionName": name} | ({} if qualifier is None else {"Qualifier": qualifier})
+        while True:
+            shown = await self("GetFunctionConfiguration", parameters)
+            if shown["State"] != "Pending" and shown.get("LastUpdateStatus") != "InProgress":
+                return shown
+            await asyncio.sleep(0)
+
+    async def active(self, name: str = "fn", **more: Any) -> dict[str, Any]:
+        await self.create(name, **more)
+        return await self.settled(name)
+
+
+def run(test: Callable[[World], Awaitable[None]], **world: Any) -> None:
+    """Run a test in a world that is open, on a loop of its own."""
+
+    async def main() -> None:
+        inside = World(**world)
+        await inside.control.open()
+        try:
+            await test(inside)
+        finally:
+            await inside.control.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
