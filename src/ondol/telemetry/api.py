@@ -1,0 +1,62 @@
+"""Telemetry's door: where log lines go, and CloudWatch Logs' way of asking for them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from ondol.model.errors import CallerError
+from ondol.model.ids import AccountId, Region
+from ondol.model.limits import MEBIBYTE
+from ondol.model.time import WallTime
+
+
+class InvalidParameter(CallerError):
+    """What CloudWatch Logs calls a wrong parameter; Lambda's name for it differs."""
+
+    code = "InvalidParameterException"
+
+
+class LogStream(msgspec.Struct, frozen=True, gc=False):
+    """One stream of one group: on AWS, and here, one per execution environment."""
+
+    account: AccountId
+    region: Region
+    group: str
+    name: str
+
+
+class LogEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One line as CloudWatch shows it, its trailing newline kept."""
+
+    time: WallTime
+    message: str
+
+
+class LogLimits(msgspec.Struct, frozen=True):
+    """What logs may cost, in bytes."""
+
+    total: int = 1024 * MEBIBYTE
+    """On disk, over all streams; above it the oldest segments go."""
+
+    stream: int = 64 * MEBIBYTE
+    """On disk, of one stream; above it its own oldest segments go."""
+
+    buffer: int = 32 * MEBIBYTE
+    """In memory, of lines that wait for the disk; above it the oldest are dropped, and counted."""
+
+
+class LogSink(Protocol):
+    def write(self, stream: LogStream, events: Sequence[LogEvent]) -> None:
+        """Take events of one stream, oldest first. Returns at once: they reach the disk soon after."""
+        ...
+
+
+class LogQueries(Protocol):
+    async def perform(
+        self, operation: str, account: AccountId, region: Region, parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Do one of CloudWatch Logs' operations; members are named as in its service model. Raises `CallerError`."""
+        ...
+
+    def operations(self) -> frozenset[str]: ...
