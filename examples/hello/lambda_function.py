@@ -1,0 +1,17 @@
+"""The smallest useful function: it greets, and counts how often this environment was used."""
+
+import os
+
+greeted = []
+
+
+def lambda_handler(event, context):
+    greeted.append(event["name"])
+    print(f"greeting {event['name']}")
+    return {
+        "greeting": f"Hello, {event['name']}!",
+        "greeted_here": len(greeted),
+        "process": os.getpid(),
+        "user": os.getuid(),
+        "left_ms": context.get_remaining_time_in_millis(),
+    }

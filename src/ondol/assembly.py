@@ -1,0 +1,268 @@
+"""The only composition root: which parts there are, what each needs, in which order they start and stop.
+
+```
+ driver ─▶ store ─▶ telemetry, counting, placement ─▶ worker ─▶ manager ─▶ control ─▶ frontend
+```
+They stop the other way round: the frontend first drains.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+import uuid
+from typing import Any
+
+import uvloop
+
+from ondol import __version__
+from ondol.config import Config
+from ondol.control.service import ControlService
+from ondol.counting.service import CountingService
+from ondol.frontend.code_links import CodeLinks
+from ondol.frontend.invocations import Invocations
+from ondol.frontend.service import FrontendService
+from ondol.http import Sweep
+from ondol.linux.capabilities import drop_all
+from ondol.linux.clock import SystemClock
+from ondol.model.errors import InvariantError
+from ondol.model.ids import FrontendId, WorkerId
+from ondol.model.time import Clock
+from ondol.placement.api import WorkerCapacity
+from ondol.placement.policy import PlacementLimits
+from ondol.placement.service import PlacementService
+from ondol.runtimes.catalog import Catalog, RuntimeMissing, find
+from ondol.sandbox.driver import Driver
+from ondol.sandbox.jail.driver import JailDriver
+from ondol.store.blobs import DirectoryBlobs
+from ondol.store.protocol import RevisionConflict, Store
+from ondol.store.sqlite import SqliteStore
+from ondol.telemetry.api import LogLimits
+from ondol.telemetry.service import TelemetryService
+from ondol.worker.service import WorkerService, WorkerSettings
+from ondol.worker_manager.service import WorkerManagerService
+
+DRAIN_S = 30.0
+"""How long requests in flight have to end when ondol is asked to stop."""
+
+LINK_SECRET = "secret/links"
+
+
+def new_request_id() -> str:
+    """A random UUID (RFC 9562, version 4), made in a third of the time that `uuid` takes."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+class InstalledRuntimes:
+    """What control asks of the catalog: can this installation run it, and if not, why."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def check(self, runtime: str, nearest: bool) -> str | None:
+        try:
+            self._catalog.resolve(runtime, nearest)
+        except RuntimeMissing as error:
+            return str(error)
+        return None
+
+
+class Platform:
+    """All services of one process, wired."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock,
+        driver: Driver,
+        catalog: Catalog,
+        store: Store,
+        blobs: DirectoryBlobs,
+        secret: str,
+    ) -> None:
+        self._config = config
+        self._driver = driver
+        self._store = store
+        self._blobs = blobs
+        sweep = Sweep(clock)
+        self.telemetry = TelemetryService(
+            config.data_dir / "logs", clock, LogLimits(config.logs.total, config.logs.stream)
+        )
+        self.counting = CountingService(config.limits, clock)
+        limits = PlacementLimits(config.worker.overcommit)
+        self.placement = PlacementService(limits)
+        settings = WorkerSettings(WorkerId(socket.gethostname()), config.worker.slots_ahead, phases=config.phases)
+        self.worker = WorkerService(
+            settings,
+            driver=driver,
+            resolve_runtime=catalog.resolve,
+            package=blobs.path,
+            logs=self.telemetry,
+            counting=self.counting,
+            clock=clock,
+            sweep=sweep,
+            new_id=new_id,
+        )
+        self.manager = WorkerManagerService(
+            config.keep_alive,
+            clock=clock,
+            counting=self.counting,
+            placement=self.placement,
+            workers=lambda _: self.worker,
+            new_id=new_id,
+        )
+        self.control = ControlService(
+            store=store,
+            blobs=blobs,
+            clock=clock,
+            limits=config.limits,
+            code_host=self.worker,
+            concurrency=self.counting,
+            retirer=self.manager,
+            runtimes=InstalledRuntimes(catalog),
+            nearest_runtime=config.nearest_runtime,
+            new_id=new_request_id,
+        )
+        self.invocations = Invocations(
+            FrontendId("frontend-1"),
+            counting=self.counting,
+            manager=self.manager,
+            workers=lambda _: self.worker,
+            clock=clock,
+        )
+        self.frontend = FrontendService(
+            control=self.control,
+            invocations=self.invocations,
+            log_queries=self.telemetry,
+            links=CodeLinks(secret, clock),
+            status=self.status,
+            sweep=sweep,
+            new_id=new_request_id,
+            chance=random.random,
+        )
+
+    async def open(self) -> int:
+        """Start everything; the answer is the port that is served."""
+        await self.counting.open()
+        await self.worker.open(self.manager)
+        offer = self._config.worker
+        await self.placement.register(
+            WorkerCapacity(self.worker.id, offer.memory_mb, offer.processors, offer.environments)
+        )
+        await self.manager.open()
+        await self.invocations.open()
+        await self.control.open()
+        return await self.frontend.open(self._config.host, self._config.port)
+
+    async def close(self, drain_s: float) -> None:
+        """Let requests in flight end, then stop everything; nothing of ours remains."""
+        await self.frontend.drain(drain_s)
+        await self.control.close()
+        await self.invocations.close()
+        await self.manager.close()
+        await self.worker.close()
+        await self.counting.close()
+        await self.telemetry.close()
+        await self._blobs.close()
+        await self._store.close()
+        await self._driver.close()
+
+    def status(self) -> dict[str, object]:
+        """What `ondol status` shows."""
+        worker = self.worker.status()
+        states = {environment.id: environment.state for environment in worker.environments}
+        environments = [
+            {
+                "id": id,
+                "function": version.function.name,
+                "version": version.version,
+                "state": states.get(id, state),
+                "worker": host,
+            }
+            for id, version, state, host in self.manager.environments()
+        ]
+        row = {
+            "id": worker.id,
+            "slots": worker.slots,
+            "environments": len(worker.environments),
+            "memory_mb": self._config.worker.memory_mb,
+        }
+        return {"version": __version__, "workers": [row], "environments": environments}
+
+
+def run(config: Config) -> int:
+    """Serve until a signal asks to stop; the answer is the exit code. Raises `SandboxError`, `StoreError`, OSError."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    stop = _Stop(asyncio.get_running_loop())
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock = SystemClock()
+    catalog = find(config.data_dir / "interpreters.json")
+    driver = JailDriver(config.data_dir)
+    await driver.open(list(catalog.runtimes.values()))
+    drop_all()
+    store = await SqliteStore.open(config.data_dir / "store.db")
+    blobs = await DirectoryBlobs.open(config.data_dir / "blobs")
+    secret = await _link_secret(store)
+    platform = Platform(config, clock=clock, driver=driver, catalog=catalog, store=store, blobs=blobs, secret=secret)
+    try:
+        port = await platform.open()
+    except OSError:
+        await driver.close()
+        raise
+    for shortfall in driver.capabilities.shortfalls:
+        print(f"ondol: {shortfall}", file=sys.stderr)
+    print(f"ondol ready on http://{config.host}:{port}", flush=True)
+    await stop.asked()
+    await platform.close(DRAIN_S)
+    return stop.exit_code
+
+
+async def _link_secret(store: Store) -> str:
+    """The key that signs download links: made once for each data directory."""
+    entry = await store.get(LINK_SECRET)
+    if entry is None:
+        with contextlib.suppress(RevisionConflict):
+            await store.put(LINK_SECRET, secrets.token_hex(32).encode(), expect=0)
+        entry = await store.get(LINK_SECRET)
+        assert entry is not None
+    return entry.value.decode()
+
+
+class _Stop:
+    """When to stop: a first signal asks for it, a second one forces it, and a bug ends what it was met in."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.exit_code = 0
+        self._asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signal)
+        loop.set_exception_handler(self._exception)
+
+    async def asked(self) -> None:
+        await self._asked.wait()
+
+    def _signal(self) -> None:
+        if self._asked.is_set():
+            os._exit(130)  # the spawner notices, and ends every sandbox
+        self._asked.set()
+
+    def _exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        if isinstance(context.get("exception"), InvariantError):
+            self.exit_code = 70
+            self._asked.set()

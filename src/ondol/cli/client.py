@@ -1,0 +1,181 @@
+"""A light client of ondol: AWS's own requests, without an SDK that takes longer to import than the request takes."""
+
+import base64
+import http.client
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from ondol.cli.failure import CommandFailed
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
+_FUNCTIONS = "/2015-03-31/functions"
+_CONNECT_S = 10.0
+
+
+class Refused(CommandFailed):
+    """ondol answered with an error; `code` is its AWS name."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} ({code})" if message else code)
+        self.code = code
+
+    @property
+    def not_found(self) -> bool:
+        return self.code == "ResourceNotFoundException"
+
+
+class Invoked(NamedTuple):
+    payload: bytes
+    version: str
+    function_error: str | None
+    request_id: str
+    log: str
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class Client:
+    """Requests to one ondol, a connection each. Raises `CommandFailed` if there is none, `Refused` for its errors."""
+
+    def __init__(self, endpoint: str) -> None:
+        address = urlsplit(endpoint)
+        if address.scheme != "http" or not address.hostname:
+            raise CommandFailed(f"{endpoint!r} is no address of an ondol; one looks like {DEFAULT_ENDPOINT}.", 2)
+        self.endpoint = endpoint.rstrip("/")
+        self._host, self._port = address.hostname, address.port or 80
+        self._region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        self._access_key = os.environ.get("AWS_ACCESS_KEY_ID") or "000000000000"
+
+    @property
+    def account(self) -> str:
+        """As ondol derives it: an access key of twelve digits is an account."""
+        key = self._access_key
+        return key if len(key) == 12 and key.isascii() and key.isdigit() else "0" * 12
+
+    def functions(self) -> Iterator[dict[str, Any]]:
+        marker: dict[str, str] = {}
+        while True:
+            page = self._lambda("GET", "/", query=marker)
+            yield from page["Functions"]
+            if not page.get("NextMarker"):
+                return
+            marker = {"Marker": page["NextMarker"]}
+
+    def configuration(self, name: str) -> dict[str, Any]:
+        return self._lambda("GET", f"/{quote(name, safe='')}/configuration")
+
+    def create(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        return self._lambda("POST", "", members)
+
+    def update_code(self, name: str, package: bytes) -> dict[str, Any]:
+        return self._lambda("PUT", f"/{quote(name, safe='')}/code", {"ZipFile": base64.b64encode(package).decode()})
+
+    def update_configuration(self, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        return self._lambda("PUT", f"/{quote(name, safe='')}/configuration", members)
+
+    def delete(self, name: str) -> None:
+        self._lambda("DELETE", f"/{quote(name, safe='')}")
+
+    def invoke(self, name: str, payload: bytes, qualifier: str | None, want_log: bool) -> Invoked:
+        """Run a function and wait for its result, however long it takes."""
+        query = {"Qualifier": qualifier} if qualifier else {}
+        headers = {"X-Amz-Log-Type": "Tail"} if want_log else {}
+        path = f"{_FUNCTIONS}/{quote(name, safe='')}/invocations"
+        reply = self._request("POST", path, "lambda", body=payload, query=query, headers=headers)
+        return Invoked(
+            reply.body,
+            reply.headers.get("X-Amz-Executed-Version", ""),
+            reply.headers.get("X-Amz-Function-Error"),
+            reply.headers.get("x-amzn-RequestId", ""),
+            base64.b64decode(reply.headers.get("X-Amz-Log-Result", "")).decode(errors="replace"),
+        )
+
+    def log_events(self, group: str, since_ms: int) -> Iterator[dict[str, Any]]:
+        """Events of all streams of a group, by time."""
+        parameters: dict[str, Any] = {"logGroupName": group, "startTime": since_ms}
+        while True:
+            headers = {"X-Amz-Target": "Logs_20140328.FilterLogEvents", "Content-Type": "application/x-amz-json-1.1"}
+            reply = self._request("POST", "/", "logs", body=json.dumps(parameters).encode(), headers=headers)
+            page = self._json(reply)
+            yield from page["events"]
+            if not page.get("nextToken"):
+                return
+            parameters["nextToken"] = page["nextToken"]
+
+    def status(self) -> dict[str, Any]:
+        return self._json(self._request("GET", "/_ondol/status", "lambda"))
+
+    def _lambda(
+        self, method: str, path: str, members: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        body = b"" if members is None else json.dumps(members).encode()
+        return self._json(self._request(method, _FUNCTIONS + path, "lambda", body=body, query=query))
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        service: str,
+        *,
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        # On loopback ondol takes the scope of an Authorization header at its word.
+        scope = f"{self._access_key}/20260101/{self._region}/{service}/aws4_request"
+        authorization = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
+        sent = {"Authorization": authorization, "Content-Type": "application/json", **(headers or {})}
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_S)
+        try:
+            connection.connect()
+            connection.sock.settimeout(None)
+            connection.request(method, f"{path}?{urlencode(query)}" if query else path, body, sent)
+            answer = connection.getresponse()
+            reply = Reply(answer.status, answer.headers, answer.read())
+        except (ConnectionRefusedError, TimeoutError) as error:
+            raise CommandFailed(f"Nothing answers at {self.endpoint}. Start ondol with: ondol up") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandFailed(
+                f"The connection to {self.endpoint} broke before the answer came ({error or type(error).__name__}). "
+                "See whether ondol still runs with: ondol status"
+            ) from error
+        finally:
+            connection.close()
+        if reply.status >= 400:
+            raise self._refusal(reply)
+        return reply
+
+    def _json(self, reply: Reply) -> dict[str, Any]:
+        if not reply.body:
+            return {}
+        try:
+            members = json.loads(reply.body)
+        except ValueError as error:
+            raise self._stranger(reply) from error
+        if not isinstance(members, dict):
+            raise self._stranger(reply)
+        return members
+
+    def _refusal(self, reply: Reply) -> CommandFailed:
+        try:
+            members = json.loads(reply.body)
+        except ValueError:
+            members = None
+        code = reply.headers.get("x-amzn-ErrorType") or (members.get("__type") if isinstance(members, dict) else None)
+        if not code:
+            return self._stranger(reply)
+        message = (members.get("message") or members.get("Message")) if isinstance(members, dict) else None
+        return Refused(str(code).partition(":")[0].rpartition("#")[2], str(message or ""))
+
+    def _stranger(self, reply: Reply) -> CommandFailed:
+        return CommandFailed(
+            f"What answers at {self.endpoint} is no ondol (it said {reply.status} to a request of Lambda's API). "
+            "Name another address with --endpoint or ONDOL_ENDPOINT."
+        )

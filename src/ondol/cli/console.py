@@ -1,0 +1,67 @@
+"""What goes to the terminal: results to stdout, everything else to stderr, colours and motion on a terminal only."""
+
+import sys
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+_SILENT_S = 0.5
+
+
+def say(text: str) -> None:
+    """A remark: what was decided, what comes next."""
+    typer.echo(text, err=True)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns, as wide as they need to be."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+    typer.secho(line(headings), bold=True)
+    for row in cells:
+        typer.echo(line(row))
+
+
+class Progress:
+    """Says what is being waited for, on a terminal and only once it takes noticeably long."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._timer = threading.Timer(_SILENT_S, self._show)
+        self._timer.daemon = True
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._timer.ident is not None:
+            self._timer.join()
+        if self._status is not None:
+            self._status.stop()
+
+    def update(self, text: str) -> None:
+        self._text = text
+        if self._status is not None:
+            self._status.update(text)
+
+    def _show(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - slow to import, and seldom needed
+
+        self._status = Console(stderr=True).status(self._text)
+        self._status.start()

@@ -1,0 +1,148 @@
+"""`ondol doctor`: what this machine can isolate and enforce, what is missing, and what to do about it.
+
+Needs no ondol that runs. It opens the very driver that `ondol up` uses, over an empty directory, and asks it.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+import ondol
+from ondol.cli.console import Progress
+from ondol.cli.failure import CommandFailed
+from ondol.cli.options import Json
+
+if TYPE_CHECKING:
+    from ondol.config import Config
+
+_ENFORCED = {
+    "memory_limit": "memory is limited",
+    "cpu_limit": "the share of the processor is limited",
+    "process_limit": "the number of processes is limited",
+    "tmp_limit": "the size of /tmp is limited",
+    "freeze": "idle environments are frozen",
+    "network_isolated": "the network is isolated",
+    "own_uid": "each sandbox has a user of its own",
+}
+_DESCRIPTORS = 4
+"""That ondol holds for an environment at work: its listener, its output, the runtime's connection, the client's."""
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Examine this machine: what ondol can isolate and enforce here. Needs no ondol that runs."""
+    from ondol.config import ConfigError, load  # noqa: PLC0415 - `ondol --help` does without
+
+    try:
+        config = load({}, os.environ)
+    except ConfigError as error:
+        raise CommandFailed(str(error), 2) from error
+    with Progress("Examining this machine"):
+        report = examine(config)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _show(report)
+    if not report["usable"]:
+        raise typer.Exit(1)
+
+
+def examine(config: "Config") -> dict[str, Any]:
+    """Everything found, ready for JSON. `advice` is what to do, a sentence each; `usable` whether functions can run."""
+    from ondol.runtimes.catalog import find  # noqa: PLC0415 - `ondol --help` does without
+
+    runtimes = {name: runtime.version for name, runtime in find().runtimes.items()}
+    enforced, problem, shortfalls = _sandboxes(config.data_dir)
+    room = _nearest_existing(config.data_dir)
+    free_mb = shutil.disk_usage(room).free >> 20
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    advice = [f"Functions cannot run here: {problem}."] if problem else []
+    advice += shortfalls
+    if not any(name.startswith("python") for name in runtimes):
+        advice.append("No Python was found that a function could run on: install one, from 3.8 to 3.14.")
+    if not os.access(room, os.W_OK):
+        advice.append(f"The data directory {config.data_dir} cannot be written: set data_dir in ondol.toml.")
+    if free_mb < 1024:
+        advice.append(f"Only {free_mb} MB are free where {config.data_dir} is: packages, logs and /tmp need room.")
+    if descriptors < config.worker.environments * _DESCRIPTORS:
+        most = descriptors // _DESCRIPTORS
+        advice.append(
+            f"This process may open {descriptors} files, enough for about {most} environments of the "
+            f"{config.worker.environments} that are allowed: raise the limit (ulimit -Hn)."
+        )
+    return {
+        "version": ondol.__version__,
+        "usable": problem is None,
+        "machine": {
+            "kernel": f"{platform.system()} {platform.release()}",
+            "architecture": platform.machine(),
+            "processors": config.worker.processors,
+            "memory_mb": config.worker.memory_mb,
+            "user": "root" if os.geteuid() == 0 else f"uid {os.geteuid()}",
+            "descriptors": descriptors,
+        },
+        "sandboxes": enforced,
+        "runtimes": runtimes,
+        "data_dir": {"path": str(config.data_dir), "free_mb": free_mb},
+        "advice": advice,
+    }
+
+
+def _sandboxes(data_dir: Path) -> tuple[dict[str, Any] | None, str | None, list[str]]:
+    """What the driver enforces, or why it cannot be used, and its shortfalls."""
+    import asyncio  # noqa: PLC0415 - `ondol --help` does without
+
+    from ondol.sandbox.driver import Capabilities, SandboxError  # noqa: PLC0415
+    from ondol.sandbox.jail.driver import JailDriver  # noqa: PLC0415
+
+    async def probe(directory: Path) -> Capabilities:
+        driver = JailDriver(directory)
+        await driver.open([])
+        try:
+            return driver.capabilities
+        finally:
+            await driver.close()
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="ondol-doctor-", dir=_nearest_existing(data_dir)) as directory:
+            found = asyncio.run(probe(Path(directory)))
+    except (SandboxError, OSError) as error:
+        return None, str(error), []
+    enforced: dict[str, Any] = {name: getattr(found, name) for name in ("driver", *_ENFORCED)}
+    return enforced, None, list(found.shortfalls)
+
+
+def _nearest_existing(directory: Path) -> Path:
+    return next(place for place in (directory, *directory.parents) if place.is_dir())
+
+
+def _show(report: dict[str, Any]) -> None:
+    machine, data_dir = report["machine"], report["data_dir"]
+    typer.secho(f"ondol {report['version']} on {machine['kernel']}, {machine['architecture']}", bold=True)
+    typer.echo(
+        f"{machine['processors']:g} processors, {machine['memory_mb']} MB of memory, running as {machine['user']}"
+    )
+    typer.echo(f"Data in {data_dir['path']}, {data_dir['free_mb']} MB free there")
+    typer.secho("\nSandboxes", bold=True)
+    if report["sandboxes"] is None:
+        _mark(False, "none can be made")
+    else:
+        for name, text in _ENFORCED.items():
+            _mark(report["sandboxes"][name], text)
+    typer.secho("\nRuntimes", bold=True)
+    for name, version in report["runtimes"].items():
+        _mark(True, name if name.startswith("provided") else f"{name} ({version})")
+    typer.secho("\nWhat to do" if report["advice"] else "\nNothing is missing.", bold=True)
+    for sentence in report["advice"]:
+        typer.echo(f"  {sentence}")
+
+
+def _mark(good: bool, text: str) -> None:
+    typer.secho("  yes  " if good else "  no   ", fg=typer.colors.GREEN if good else typer.colors.RED, nl=False)
+    typer.echo(text)

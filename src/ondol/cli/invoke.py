@@ -1,0 +1,70 @@
+"""`ondol invoke`: run a function and show its result."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ondol.cli.client import DEFAULT_ENDPOINT, Client, Invoked, Refused
+from ondol.cli.console import Progress, say
+from ondol.cli.failure import CommandFailed, no_such_function
+from ondol.cli.options import Endpoint, Json, Name
+
+
+def invoke(
+    name: Name,
+    payload: Annotated[
+        str, typer.Argument(help="The event, as JSON; @FILE reads it from a file, - from stdin.", show_default=False)
+    ] = "",
+    *,
+    tail: Annotated[bool, typer.Option("--tail", "--logs", help="Show what it logged, on stderr.")] = False,
+    qualifier: Annotated[str | None, typer.Option(help="A version or an alias.", show_default="$LATEST")] = None,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    as_json: Json = False,
+) -> None:
+    """Run a function and print its result. Ends with 1 if the function failed."""
+    event = _read(payload)
+    client = Client(endpoint)
+    try:
+        with Progress(f"{name} is running"):
+            invoked = client.invoke(name, event, qualifier, tail)
+    except Refused as refused:
+        raise no_such_function(name) if refused.not_found and qualifier is None else refused from refused
+    if as_json:
+        typer.echo(json.dumps(_members(invoked), indent=2))
+    else:
+        if tail:
+            say(invoked.log.rstrip("\n"))
+        sys.stdout.flush()
+        sys.stdout.buffer.write(invoked.payload.rstrip(b"\n") + b"\n")
+        sys.stdout.buffer.flush()
+    if invoked.function_error:
+        raise CommandFailed(f"{name} failed ({invoked.function_error}). Its log: ondol logs {name}")
+
+
+def _read(payload: str) -> bytes:
+    """The event's bytes from what was given for it."""
+    if payload == "-":
+        return sys.stdin.buffer.read()
+    if not payload.startswith("@"):
+        return payload.encode()
+    try:
+        return Path(payload[1:]).read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"The payload file {payload[1:]} cannot be read: {error.strerror}.", 2) from error
+
+
+def _members(invoked: Invoked) -> dict[str, object]:
+    try:
+        payload = json.loads(invoked.payload) if invoked.payload else None
+    except ValueError:
+        payload = invoked.payload.decode(errors="replace")
+    return {
+        "payload": payload,
+        "executedVersion": invoked.version,
+        "functionError": invoked.function_error,
+        "requestId": invoked.request_id,
+        "log": invoked.log,
+    }

@@ -1,0 +1,63 @@
+"""`ondol up`: run ondol in this process until it is told to stop."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ondol.cli.failure import CommandFailed
+
+
+def up(
+    *,
+    port: Annotated[int | None, typer.Option(help="Where to listen; 0 for a free port.", show_default="4566")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept.", show_default="~/.local/share/ondol")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The file with all other settings.", show_default="ondol.toml if there is one")
+    ] = None,
+    nearest_runtime: Annotated[
+        bool | None,
+        typer.Option(
+            "--nearest-runtime",
+            help="Run functions on the nearest interpreter of their language if this machine lacks theirs.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Start ondol. Stop it with Ctrl-C: requests in flight get 30 s to end; a second Ctrl-C ends them at once."""
+    from ondol.config import ConfigError, load  # noqa: PLC0415 - `ondol --help` does without
+
+    flags = {
+        "port": port,
+        "data_dir": None if data_dir is None else str(data_dir),
+        "nearest_runtime": nearest_runtime,
+    }
+    try:
+        configuration = load(flags, os.environ, config)
+    except ConfigError as error:
+        raise CommandFailed(str(error), 2) from error
+    from ondol.assembly import run  # noqa: PLC0415 - all of ondol
+    from ondol.sandbox.driver import SandboxError  # noqa: PLC0415
+    from ondol.store.protocol import StoreError  # noqa: PLC0415
+
+    try:
+        code = run(configuration)
+    except SandboxError as error:
+        raise CommandFailed(f"ondol cannot make sandboxes here: {error}. Look closer with: ondol doctor") from error
+    except StoreError as error:
+        raise CommandFailed(f"ondol cannot use its store in {configuration.data_dir}: {error}.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandFailed(
+                f"Port {configuration.port} is taken, perhaps by another ondol (see: ondol status). "
+                "Choose another one with --port."
+            ) from error
+        raise CommandFailed(
+            f"ondol cannot start with its data in {configuration.data_dir}: {error}. "
+            "Another directory is chosen with --data-dir."
+        ) from error
+    raise typer.Exit(code)

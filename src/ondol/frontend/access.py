@@ -1,0 +1,32 @@
+"""Who may call from where, before anything else is looked at.
+
+Pure. ondol listens on loopback, where any signature header is taken as it is; what must be kept out is the web page in
+the user's own browser, which can reach loopback too. A page cannot set an Authorization header without a preflight,
+cannot hide its `Origin` or `Sec-Fetch-Site`, and under a rebound name cannot hide its `Host`.
+"""
+
+from collections.abc import Mapping
+
+from ondol.model.errors import AccessDenied
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def refuse_web_pages(headers: Mapping[str, str]) -> None:
+    """Raise `AccessDenied` for what only a browser sends, and for names that are not ours (DNS rebinding)."""
+    if "origin" in headers:
+        raise AccessDenied("Requests with an Origin header are refused: web pages may not call this API.")
+    if headers.get("sec-fetch-site", "none") != "none":
+        raise AccessDenied("Requests that a web page caused are refused: web pages may not call this API.")
+    if not is_our_name(headers.get("host", "")):
+        raise AccessDenied("The Host header names another machine. Call ondol as localhost or 127.0.0.1.")
+
+
+def is_our_name(host: str) -> bool:
+    """Whether a Host header means this machine: a loopback name or address, with or without a port.
+
+    Names under `.localhost` never leave the machine (RFC 6761, 6.3).
+    """
+    name = host.lower()
+    name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+    return name in _LOOPBACK_NAMES or name.endswith(".localhost")

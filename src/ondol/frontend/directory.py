@@ -1,0 +1,64 @@
+"""Views of functions that this frontend holds, and which version a qualifier means.
+
+Pure. A view is kept until a newer one or the function's end is told; the newest wins, however they arrive.
+"""
+
+import msgspec
+
+from ondol.model.errors import ResourceConflict, ResourceNotFound
+from ondol.model.function import LATEST, FunctionKey, FunctionVersion, FunctionView, VersionState
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """What an invocation runs."""
+
+    view: FunctionView
+    version: FunctionVersion
+    invoked_arn: str
+    """The ARN by which it was invoked: with the alias or version that was asked for, if one was."""
+
+
+class Directory:
+    """Views by function."""
+
+    def __init__(self) -> None:
+        self._views: dict[FunctionKey, FunctionView] = {}
+
+    def get(self, function: FunctionKey) -> FunctionView | None:
+        return self._views.get(function)
+
+    def adopt(self, view: FunctionView) -> None:
+        held = self._views.get(view.key)
+        if held is None or view.revision > held.revision:
+            self._views[view.key] = view
+
+    def forget(self, function: FunctionKey) -> None:
+        self._views.pop(function, None)
+
+
+def resolve(view: FunctionView, qualifier: str | None, chance: float) -> Target:
+    """The version that a qualifier means; `chance`, from 0 to 1, chooses where an alias splits its traffic.
+
+    Raises `ResourceNotFound`, and `ResourceConflict` while the version cannot be invoked (API reference, Invoke).
+    """
+    arn = view.key.arn if qualifier is None else f"{view.key.arn}:{qualifier}"
+    number = qualifier or LATEST
+    alias = view.aliases.get(number)
+    if alias is not None:
+        number = alias.version
+        if alias.additional_version is not None and chance < alias.additional_weight:
+            number = alias.additional_version
+    version = view.versions.get(number)
+    if version is None:
+        raise not_found(view.key, qualifier)
+    if version.state is not VersionState.ACTIVE:
+        raise ResourceConflict(
+            "The operation cannot be performed at this time. "
+            f"The function is currently in the following state: {version.state.value}"
+        )
+    return Target(view, version, arn)
+
+
+def not_found(function: FunctionKey, qualifier: str | None) -> ResourceNotFound:
+    """As Invoke words it: the qualifier is always shown."""
+    return ResourceNotFound(f"Function not found: {function.arn}:{qualifier or LATEST}", Type="User")

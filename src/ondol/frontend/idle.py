@@ -1,0 +1,121 @@
+"""Environments lent to this frontend that wait for work, and invocations that wait for an environment.
+
+Pure and synchronous. The environment used last is taken first: its memory is warm, and the others get to expire. Late
+binding: whichever environment is ready first, a new one or one released, goes to whoever has waited longest.
+"""
+
+from collections import OrderedDict
+
+from ondol.model.errors import InvariantError
+from ondol.model.ids import EnvironmentId, RequestId, VersionId
+from ondol.model.time import Instant
+from ondol.worker_manager.api import Environment
+
+
+class Idle:
+    """Idle environments by version, last used last."""
+
+    __slots__ = ("_by_version", "_idle")
+
+    def __init__(self) -> None:
+        self._by_version: dict[VersionId, dict[EnvironmentId, Environment]] = {}
+        self._idle: dict[EnvironmentId, tuple[VersionId, Instant]] = {}
+
+    def put(self, environment: Environment, now: Instant) -> None:
+        stack = self._by_version.get(environment.version)
+        if stack is None:
+            stack = self._by_version[environment.version] = {}
+        stack[environment.id] = environment
+        self._idle[environment.id] = (environment.version, now)
+
+    def take(self, version: VersionId) -> Environment | None:
+        """The environment of this version that was used last."""
+        stack = self._by_version.get(version)
+        if stack is None:
+            return None
+        id, environment = stack.popitem()
+        del self._idle[id]
+        if not stack:
+            del self._by_version[version]
+        return environment
+
+    def idle_since(self, id: EnvironmentId) -> Instant | None:
+        """Since when it has been idle; None if it is not."""
+        entry = self._idle.get(id)
+        return entry[1] if entry else None
+
+    def remove(self, id: EnvironmentId) -> bool:
+        """Part with one, for a recall; whether it was idle."""
+        entry = self._idle.pop(id, None)
+        if entry is None:
+            return False
+        stack = self._by_version[entry[0]]
+        del stack[id]
+        if not stack:
+            del self._by_version[entry[0]]
+        return True
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+
+class Waiting:
+    """Invocations that wait for an environment of their version, longest first, and how many environments are coming.
+
+    Each that is coming was asked for by one of those who wait or waited; no more are asked for than wait.
+    """
+
+    __slots__ = ("_asked", "_by_version", "_coming")
+
+    def __init__(self) -> None:
+        self._by_version: dict[VersionId, OrderedDict[RequestId, None]] = {}
+        self._coming: dict[VersionId, int] = {}
+        self._asked: set[RequestId] = set()
+
+    def add(self, version: VersionId, request: RequestId) -> None:
+        queue = self._by_version.get(version)
+        if queue is None:
+            queue = self._by_version[version] = OrderedDict()
+        queue[request] = None
+
+    def next(self, version: VersionId) -> RequestId | None:
+        """Take the one that has waited longest."""
+        queue = self._by_version.get(version)
+        if queue is None:
+            return None
+        request, _ = queue.popitem(last=False)
+        self._asked.discard(request)
+        if not queue:
+            del self._by_version[version]
+        return request
+
+    def remove(self, version: VersionId, request: RequestId) -> bool:
+        """Whether it was waiting."""
+        queue = self._by_version.get(version)
+        if queue is None or request not in queue:
+            return False
+        del queue[request]
+        self._asked.discard(request)
+        if not queue:
+            del self._by_version[version]
+        return True
+
+    def came(self, version: VersionId) -> None:
+        """One of the environments that were coming is there, or will not come."""
+        coming = self._coming.pop(version, 0)
+        if coming == 0:
+            raise InvariantError(f"an environment of {version} came that nobody had asked for")
+        if coming > 1:
+            self._coming[version] = coming - 1
+
+    def ask(self, version: VersionId) -> RequestId | None:
+        """Who of those waiting is to ask for one more environment; None while one is coming for each."""
+        queue = self._by_version.get(version)
+        coming = self._coming.get(version, 0)
+        if queue is None or coming >= len(queue):
+            return None
+        self._coming[version] = coming + 1
+        newest_first = reversed(queue)
+        request = next((request for request in newest_first if request not in self._asked), next(reversed(queue)))
+        self._asked.add(request)  # perhaps again: the one it asked for went to somebody who had waited longer
+        return request

@@ -1,0 +1,255 @@
+"""Assignment: which invocation runs now, on which permit, in which environment.
+
+```
+ Arrived ──▶ rate? ──▶ permit? ──▶ environment? ──▶ Run ──▶ Finished: permit and environment serve whoever waits
+              │ no        │ none       │ none idle
+            Refuse    AskPermits      Want ──▶ Lent: to the longest waiting; StartFailed: Fail its cause
+                       │      │
+                   Granted  Refused: Refuse
+```
+
+Pure: everything that happens is an event, everything that must be done a command. A warm invocation takes two steps
+here, `Arrived` and `Finished`, and neither asks anybody.
+"""
+
+from collections import deque
+
+import msgspec
+
+from ondol.counting.api import Grant, Pool, Refusal
+from ondol.frontend.idle import Idle, Waiting
+from ondol.frontend.permits import Permit, PoolPermits
+from ondol.model.errors import InvariantError
+from ondol.model.ids import EnvironmentId, RequestId, VersionId
+from ondol.model.invocation import ThrottleReason
+from ondol.model.time import Instant
+from ondol.worker_manager.api import Environment, StartFailure
+
+SMALLEST_BLOCK = 16
+"""Permits asked for at a time, at least; a frontend that has more asks for as many again."""
+
+
+class Run(msgspec.Struct, frozen=True, gc=False):
+    """Run this invocation in this environment."""
+
+    request: RequestId
+    environment: Environment
+    permit: Permit
+
+
+class Refuse(msgspec.Struct, frozen=True, gc=False):
+    """Throttle this invocation."""
+
+    request: RequestId
+    reason: ThrottleReason
+
+
+class Fail(msgspec.Struct, frozen=True, gc=False):
+    """No environment is coming for this invocation."""
+
+    request: RequestId
+    failure: StartFailure
+
+
+class AskPermits(msgspec.Struct, frozen=True, gc=False):
+    """Ask counting for `n` permits of the pool."""
+
+    pool: Pool
+    n: int
+
+
+class Want(msgspec.Struct, frozen=True, gc=False):
+    """Ask the worker manager for an environment, for this invocation."""
+
+    request: RequestId
+    version: VersionId
+
+
+class GiveBackPermit(msgspec.Struct, frozen=True, gc=False):
+    grant: int
+
+
+class GiveBackEnvironment(msgspec.Struct, frozen=True, gc=False):
+    environment: EnvironmentId
+
+
+Command = Run | Refuse | Fail | AskPermits | Want | GiveBackPermit | GiveBackEnvironment
+
+
+class _Pool:
+    __slots__ = ("asking", "permits", "waiting")
+
+    def __init__(self, pool: Pool) -> None:
+        self.permits = PoolPermits(pool)
+        self.waiting: deque[tuple[RequestId, VersionId]] = deque()
+        self.asking = False
+
+
+class Assignment:
+    """The frontend's part of admission and assignment, for all functions that it serves."""
+
+    def __init__(self) -> None:
+        self.idle = Idle()
+        self._waiting = Waiting()
+        self._pools: dict[Pool, _Pool] = {}
+        self._permits: dict[RequestId, Permit] = {}
+        self._in_use: dict[EnvironmentId, RequestId] = {}
+        self._wanted_back: set[EnvironmentId] = set()
+
+    # Invocations
+
+    def arrived(self, request: RequestId, version: VersionId, pool: Pool, now: Instant) -> list[Command]:
+        """An invocation came in."""
+        state = self._pools.get(pool)
+        if state is None:
+            state = self._pools[pool] = _Pool(pool)
+        if not state.permits.within_rate(now):
+            return [Refuse(request, ThrottleReason.RESERVED_RATE if pool.function else ThrottleReason.RATE)]
+        permit = state.permits.draw(now)
+        if permit is not None:
+            return self._assign(request, version, permit)
+        state.waiting.append((request, version))
+        return self._ask(state)
+
+    def finished(self, request: RequestId, environment: Environment, reusable: bool, now: Instant) -> list[Command]:
+        """An invocation ended; `reusable` says whether its environment is ready for the next one."""
+        if self._in_use.pop(environment.id, None) is None:
+            raise InvariantError(f"environment {environment.id} finished {request} but was not in use")
+        commands: list[Command] = []
+        if environment.id in self._wanted_back:
+            self._wanted_back.discard(environment.id)
+            if reusable:
+                commands.append(GiveBackEnvironment(environment.id))
+        elif reusable:
+            commands = self._offer(environment, now)  # first, so that the permit's next user may run in it
+        return commands + self._put_back(request, now)
+
+    def bounced(self, request: RequestId, environment: Environment) -> list[Command]:
+        """The worker did not take the invocation, and nothing was started: another environment must serve it."""
+        self._in_use.pop(environment.id, None)
+        self._wanted_back.discard(environment.id)
+        permit = self._permits.pop(request)
+        return self._assign(request, environment.version, permit)
+
+    def gave_up(self, request: RequestId, version: VersionId, now: Instant) -> list[Command]:
+        """The client of a waiting invocation went away. The environment that it asked for will serve another."""
+        if self._waiting.remove(version, request):
+            return self._put_back(request, now)
+        for state in self._pools.values():
+            if (request, version) in state.waiting:
+                state.waiting.remove((request, version))
+        return []
+
+    # Permits
+
+    def granted(self, grant: Grant, now: Instant) -> list[Command]:
+        state = self._pools[grant.pool]
+        state.asking = False
+        state.permits.granted(grant, now)
+        return self._serve_permit_waiters(state, now)
+
+    def refused(self, refusal: Refusal) -> list[Command]:
+        """Counting has nothing left, and nobody holds an unused permit: whoever waits for one is throttled."""
+        state = self._pools[refusal.pool]
+        state.asking = False
+        commands: list[Command] = [Refuse(request, refusal.reason) for request, _ in state.waiting]
+        state.waiting.clear()
+        return commands
+
+    def recall_permits(self, pool: Pool, n: int, owe: bool) -> dict[int, int]:
+        state = self._pools.get(pool)
+        return state.permits.release(n, owe) if state else {}
+
+    def grants(self) -> list[int]:
+        """All grants held, to be renewed."""
+        return [grant for state in self._pools.values() for grant in state.permits.grants]
+
+    def renewed(self, lost: frozenset[int], ttl: int, now: Instant) -> None:
+        """Counting answered the renewal."""
+        for state in self._pools.values():
+            for grant in state.permits.grants:
+                if grant in lost:
+                    state.permits.lost(grant)
+                else:
+                    state.permits.renewed(grant, ttl, now)
+
+    # Environments
+
+    def lent(self, environment: Environment, now: Instant) -> list[Command]:
+        """An environment that was asked for is ready for work."""
+        self._waiting.came(environment.version)
+        return self._offer(environment, now)
+
+    def start_failed(
+        self, request: RequestId, version: VersionId, failure: StartFailure, now: Instant
+    ) -> list[Command]:
+        """The environment that this invocation asked for is not coming. If it runs already, nothing is lost."""
+        self._waiting.came(version)
+        if not self._waiting.remove(version, request):
+            return self._ask_environment(version)
+        return [Fail(request, failure), *self._put_back(request, now), *self._ask_environment(version)]
+
+    def recall_environment(self, id: EnvironmentId, idle_for: int, now: Instant) -> int | None:
+        """As `EnvironmentHolder.recall`."""
+        since = self.idle.idle_since(id)
+        if since is None:
+            if id not in self._in_use:
+                return None
+            if idle_for == 0:
+                self._wanted_back.add(id)
+            return max(idle_for, 1)
+        left = since + idle_for - now
+        if left > 0:
+            return left
+        self.idle.remove(id)
+        return None
+
+    # Inside
+
+    def _offer(self, environment: Environment, now: Instant) -> list[Command]:
+        """Late binding: to whoever has waited longest; kept idle if nobody waits."""
+        request = self._waiting.next(environment.version)
+        if request is None:
+            self.idle.put(environment, now)
+            return []
+        self._in_use[environment.id] = request
+        return [Run(request, environment, self._permits[request])]
+
+    def _assign(self, request: RequestId, version: VersionId, permit: Permit) -> list[Command]:
+        self._permits[request] = permit
+        environment = self.idle.take(version)
+        if environment is not None:
+            self._in_use[environment.id] = request
+            return [Run(request, environment, permit)]
+        self._waiting.add(version, request)
+        return self._ask_environment(version)
+
+    def _ask_environment(self, version: VersionId) -> list[Command]:
+        request = self._waiting.ask(version)
+        return [Want(request, version)] if request is not None else []
+
+    def _put_back(self, request: RequestId, now: Instant) -> list[Command]:
+        permit = self._permits.pop(request)
+        state = self._pools[permit.pool]
+        commands: list[Command] = []
+        if state.permits.put_back(permit):
+            commands.append(GiveBackPermit(permit.grant))
+        if state.waiting:
+            commands += self._serve_permit_waiters(state, now)
+        return commands
+
+    def _serve_permit_waiters(self, state: _Pool, now: Instant) -> list[Command]:
+        commands: list[Command] = []
+        while state.waiting:
+            permit = state.permits.draw(now)
+            if permit is None:
+                return commands + self._ask(state)
+            request, version = state.waiting.popleft()
+            commands += self._assign(request, version, permit)
+        return commands
+
+    def _ask(self, state: _Pool) -> list[Command]:
+        if state.asking:
+            return []
+        state.asking = True
+        return [AskPermits(state.permits.pool, max(SMALLEST_BLOCK, state.permits.total))]

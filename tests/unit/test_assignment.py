@@ -1,0 +1,197 @@
+"""Assignment in the frontend: permits, idle environments and waiters, step by step."""
+
+import pytest
+
+from ondol.counting.api import Grant, Pool, Refusal
+from ondol.frontend.machine import (
+    SMALLEST_BLOCK,
+    AskPermits,
+    Assignment,
+    Command,
+    Fail,
+    GiveBackEnvironment,
+    GiveBackPermit,
+    Refuse,
+    Run,
+    Want,
+)
+from ondol.model.errors import InvariantError
+from ondol.model.ids import AccountId, EnvironmentId, Region, RequestId, VersionId, WorkerId
+from ondol.model.invocation import ThrottleReason
+from ondol.model.time import SECOND, Instant
+from ondol.worker_manager.api import Environment, NoRoom
+
+POOL = Pool(AccountId("000000000000"), Region("us-east-1"))
+RESERVED = Pool(AccountId("000000000000"), Region("us-east-1"), "f")
+VERSION = VersionId("f/1")
+NOW = Instant(1000)
+
+
+def environment(name: str, version: VersionId = VERSION) -> Environment:
+    return Environment(EnvironmentId(name), WorkerId("w"), version)
+
+
+def grant(n: int, id: int = 1, pool: Pool = POOL, rate: int = 1000) -> Grant:
+    return Grant(id, pool, n, 15 * SECOND, id, rate)
+
+
+def arrive(assignment: Assignment, request: str, version: VersionId = VERSION, pool: Pool = POOL) -> list[Command]:
+    return assignment.arrived(RequestId(request), version, pool, NOW)
+
+
+def ready(permits: int, *environments: str) -> Assignment:
+    """An assignment that holds so many permits and these idle environments, the last used last."""
+    assignment = Assignment()
+    arrive(assignment, "first")
+    commands = assignment.granted(grant(permits), NOW)
+    assert commands == [Want(RequestId("first"), VERSION)]
+    assignment.start_failed(RequestId("first"), VERSION, NoRoom("made up"), NOW)
+    for name in environments:
+        assignment.idle.put(environment(name), NOW)
+    return assignment
+
+
+def test_the_first_invocation_asks_for_permits_and_then_for_an_environment() -> None:
+    assignment = Assignment()
+    assert arrive(assignment, "a") == [AskPermits(POOL, SMALLEST_BLOCK)]
+    assert arrive(assignment, "b") == []
+    assert assignment.granted(grant(16), NOW) == [Want(RequestId("a"), VERSION), Want(RequestId("b"), VERSION)]
+
+
+def test_a_warm_invocation_asks_nobody_and_takes_the_environment_used_last() -> None:
+    assignment = ready(2, "old", "new")
+    [run] = arrive(assignment, "a")
+    assert isinstance(run, Run)
+    assert run.environment == environment("new")
+    assert assignment.finished(RequestId("a"), environment("new"), True, NOW) == []
+    [run] = arrive(assignment, "b")
+    assert isinstance(run, Run)
+    assert run.environment == environment("new")
+
+
+def test_a_released_environment_goes_to_whoever_has_waited_longest() -> None:
+    assignment = ready(3, "only")
+    arrive(assignment, "a")
+    assert arrive(assignment, "b") == [Want(RequestId("b"), VERSION)]
+    assert arrive(assignment, "c") == [Want(RequestId("c"), VERSION)]
+    [run] = assignment.finished(RequestId("a"), environment("only"), True, NOW)
+    assert isinstance(run, Run) and run.request == "b"
+    [run] = assignment.lent(environment("started for b"), NOW)
+    assert isinstance(run, Run) and run.request == "c"
+    assert assignment.lent(environment("started for c"), NOW) == []
+    assert len(assignment.idle) == 1
+
+
+def test_a_failed_start_is_told_only_to_its_cause_and_only_if_it_still_waits() -> None:
+    assignment = ready(2, "only")
+    arrive(assignment, "a")
+    arrive(assignment, "b")
+    assignment.finished(RequestId("a"), environment("only"), True, NOW)
+    assert assignment.start_failed(RequestId("b"), VERSION, NoRoom("full"), NOW) == []
+    assert arrive(assignment, "c") == [Want(RequestId("c"), VERSION)]
+    assert assignment.start_failed(RequestId("c"), VERSION, NoRoom("full"), NOW) == [
+        Fail(RequestId("c"), NoRoom("full"))
+    ]
+
+
+def test_no_more_environments_are_asked_for_than_invocations_wait() -> None:
+    assignment = ready(9, "only")
+    arrive(assignment, "a")
+    assert arrive(assignment, "b") == [Want(RequestId("b"), VERSION)]
+    assignment.finished(RequestId("a"), environment("only"), True, NOW)
+    assert arrive(assignment, "c") == [], "the one that b asked for is coming"
+    assert assignment.start_failed(RequestId("b"), VERSION, NoRoom("full"), NOW) == [Want(RequestId("c"), VERSION)]
+
+
+def test_environments_serve_only_their_own_version() -> None:
+    assignment = ready(2, "one")
+    assert arrive(assignment, "a", VersionId("f/2")) == [Want(RequestId("a"), VersionId("f/2"))]
+
+
+def test_refusal_throttles_all_who_wait_for_a_permit() -> None:
+    assignment = Assignment()
+    arrive(assignment, "a", pool=RESERVED)
+    arrive(assignment, "b", pool=RESERVED)
+    reason = ThrottleReason.RESERVED_CONCURRENCY
+    assert assignment.refused(Refusal(RESERVED, reason)) == [Refuse(RequestId(r), reason) for r in ("a", "b")]
+    assert arrive(assignment, "c", pool=RESERVED) == [AskPermits(RESERVED, SMALLEST_BLOCK)]
+
+
+def test_a_returned_permit_serves_whoever_waits_for_one() -> None:
+    assignment = ready(1, "only")
+    arrive(assignment, "a")
+    assert arrive(assignment, "b") == [AskPermits(POOL, SMALLEST_BLOCK)]
+    commands = assignment.finished(RequestId("a"), environment("only"), True, NOW)
+    [run] = commands
+    assert isinstance(run, Run) and run.request == "b", "in the environment that came back with the permit"
+
+
+def test_requests_beyond_the_rate_are_refused() -> None:
+    assignment = ready(5, "only")
+    assignment.granted(grant(1, id=2, rate=2), NOW)
+    assert isinstance(arrive(assignment, "a")[0], Run)
+    arrive(assignment, "b")
+    assert arrive(assignment, "c") == [Refuse(RequestId("c"), ThrottleReason.RATE)]
+
+
+def test_an_expired_grant_is_not_drawn_from_and_a_renewed_one_is() -> None:
+    assignment = ready(1, "only")
+    later = Instant(NOW + 16 * SECOND)
+    assert assignment.arrived(RequestId("a"), VERSION, POOL, later) == [AskPermits(POOL, SMALLEST_BLOCK)]
+    assignment.renewed(frozenset(), 15 * SECOND, later)
+    assert isinstance(assignment.granted(grant(1, id=2), later)[0], Run)
+    assert isinstance(assignment.arrived(RequestId("b"), VERSION, POOL, later)[0], Want)
+
+
+def test_a_recall_takes_unused_permits_and_owes_the_rest() -> None:
+    assignment = ready(3, "one", "two")
+    arrive(assignment, "a")
+    assert assignment.recall_permits(POOL, 3, owe=True) == {1: 2}
+    assert GiveBackPermit(1) in assignment.finished(RequestId("a"), environment("two"), True, NOW)
+    assert arrive(assignment, "b") == [AskPermits(POOL, SMALLEST_BLOCK)]
+
+
+def test_an_idle_environment_is_recalled_only_after_its_time() -> None:
+    assignment = ready(1, "one")
+    assert assignment.recall_environment(EnvironmentId("one"), 10, Instant(NOW + 4)) == 6
+    assert assignment.recall_environment(EnvironmentId("one"), 10, Instant(NOW + 10)) is None
+    assert len(assignment.idle) == 0
+
+
+def test_an_environment_recalled_for_good_while_in_use_is_given_back_when_it_ends() -> None:
+    assignment = ready(1, "one")
+    arrive(assignment, "a")
+    assert assignment.recall_environment(EnvironmentId("one"), 0, NOW) is not None
+    commands = assignment.finished(RequestId("a"), environment("one"), True, NOW)
+    assert commands == [GiveBackEnvironment(EnvironmentId("one"))]
+    assert len(assignment.idle) == 0
+
+
+def test_a_bounced_invocation_keeps_its_permit_and_gets_another_environment() -> None:
+    assignment = ready(1, "one", "gone")
+    arrive(assignment, "a")
+    [run] = assignment.bounced(RequestId("a"), environment("gone"))
+    assert isinstance(run, Run) and run.environment == environment("one")
+
+
+def test_a_client_that_goes_away_leaves_its_permit_to_others() -> None:
+    assignment = ready(1)
+    arrive(assignment, "a")
+    assert assignment.gave_up(RequestId("a"), VERSION, NOW) == []
+    assert arrive(assignment, "b") == [], "the environment that was asked for is still coming"
+    [run] = assignment.lent(environment("asked for by a"), NOW)
+    assert isinstance(run, Run) and run.request == "b"
+
+
+def test_finishing_what_was_not_in_use_is_a_bug() -> None:
+    with pytest.raises(InvariantError):
+        Assignment().finished(RequestId("a"), environment("one"), True, NOW)
+
+
+def test_one_whose_environment_went_to_another_asks_again_when_the_others_fails() -> None:
+    assignment = ready(2)
+    arrive(assignment, "a")
+    arrive(assignment, "b")
+    [run] = assignment.lent(environment("started for b"), NOW)
+    assert isinstance(run, Run) and run.request == "a"
+    assert assignment.start_failed(RequestId("a"), VERSION, NoRoom("full"), NOW) == [Want(RequestId("b"), VERSION)]

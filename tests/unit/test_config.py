@@ -1,0 +1,122 @@
+"""What is set where, and what wins; and that a wrong setting is named."""
+
+from pathlib import Path
+
+import pytest
+
+from ondol.config import Config, ConfigError, load
+from ondol.model.time import MILLISECOND, SECOND
+
+FULL = """
+port = 5000
+data_dir = "/srv/ondol"
+nearest_runtime = true
+
+[limits]
+concurrency = 50
+growth_period_s = 2.5
+
+[keep_alive]
+idle_s = 30
+
+[phases]
+freeze_after_s = 0.25
+
+[worker]
+memory_mb = 2048
+processors = 2
+overcommit = 4
+slots_ahead = 3
+
+[logs]
+total_mb = 10
+"""
+
+
+def from_file(tmp_path: Path, text: str) -> Config:
+    file = tmp_path / "ondol.toml"
+    file.write_text(text)
+    return load({}, {}, file)
+
+
+def test_defaults_are_those_of_aws_and_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load({}, {"HOME": "/home/me"})
+    assert (config.host, config.port, config.limits.concurrency) == ("127.0.0.1", 4566, 1000)
+    assert config.worker.memory_mb > 0
+    assert config.worker.processors >= 1
+    assert config.worker.environments == 4000
+    assert config.data_dir == Path("~/.local/share/ondol").expanduser()
+    assert load({}, {"XDG_DATA_HOME": "/data"}).data_dir == Path("/data/ondol")
+
+
+def test_a_file_sets_everything_in_the_units_of_the_model(tmp_path: Path) -> None:
+    config = from_file(tmp_path, FULL)
+    assert config.port == 5000
+    assert config.data_dir == Path("/srv/ondol")
+    assert config.nearest_runtime is True
+    assert (config.limits.concurrency, config.limits.growth_period) == (50, 2.5 * SECOND)
+    assert config.limits.growth_burst == 1000
+    assert config.keep_alive.idle == 30 * SECOND
+    assert config.phases.freeze_after == 250 * MILLISECOND
+    assert (config.worker.memory_mb, config.worker.processors, config.worker.slots_ahead) == (2048, 2.0, 3)
+    assert config.logs.total == 10 << 20
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ondol.toml").write_text("port = 1111\n[keep_alive]\nidle_s = 1.0\n")
+    monkeypatch.chdir(tmp_path)
+    environ = {"ONDOL_PORT": "2222", "ONDOL_KEEP_ALIVE_IDLE_S": "2.5", "ONDOL_NEAREST_RUNTIME": "true"}
+    assert load({}, {}).port == 1111
+    assert load({}, environ).port == 2222
+    assert load({}, environ).keep_alive.idle == 2.5 * SECOND
+    assert load({}, environ).nearest_runtime is True
+    assert load({"port": 3333, "data_dir": None}, environ).port == 3333
+
+
+def test_another_file_is_named_by_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("port = 1234")
+    assert load({}, {"ONDOL_CONFIG": str(tmp_path / "other.toml")}).port == 1234
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prot = 1", ["ondol.toml", "prot", "no setting"]),
+        ("[limits]\nconcurency = 1", ["ondol.toml", "limits.concurency"]),
+        ("[limit]", ["ondol.toml", "[limit]"]),
+        ("limits = 3", ["ondol.toml", "limits"]),
+        ('port = "4566"', ["ondol.toml", "port", "whole number", "'4566'"]),
+        ("port = true", ["port", "whole number"]),
+        ("port = 70000", ["port", "between 0 and 65535", "70000"]),
+        ("[keep_alive]\nidle_s = -1", ["keep_alive.idle_s", "at least"]),
+        ("[phases]\ninit_s = nan", ["phases.init_s"]),
+        ("[phases]\ninit_s = inf", ["phases.init_s"]),
+        ("nearest_runtime = 1", ["nearest_runtime", "true or false"]),
+        ("port = = 1", ["ondol.toml", "not valid TOML"]),
+        ('host = "0.0.0.0"', ["host", "ondol.toml", "loopback"]),
+        ('host = "example.com"', ["host", "loopback"]),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_that_names_it(tmp_path: Path, text: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        from_file(tmp_path, text)
+    message = str(refused.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_addresses_are_fine(host: str) -> None:
+    assert load({"host": host}, {}).host == host
+
+
+def test_a_wrong_variable_or_flag_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ONDOL_PORT must be a whole number, not 'many'"):
+        load({}, {"ONDOL_PORT": "many"})
+    with pytest.raises(ConfigError, match="ONDOL_NEAREST_RUNTIME must be true or false"):
+        load({}, {"ONDOL_NEAREST_RUNTIME": "perhaps"})
+    with pytest.raises(ConfigError, match="--port must be between"):
+        load({"port": -1}, {})
+    with pytest.raises(ConfigError, match=r"no configuration file .*none\.toml"):
+        load({}, {}, tmp_path / "none.toml")
