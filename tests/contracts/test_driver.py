@@ -447,9 +447,12 @@ class TestPackages:
     def test_what_is_discarded_is_gone_and_may_come_again(self, bench: Bench) -> None:
         async def test(world: World) -> None:
             archive = world.archive(FUNCTIONS)
+            before = await world.driver.trees()
             await world.driver.unpack(archive, self.OTHER, LIMITS)
+            assert await world.driver.trees() == before | {self.OTHER}
             await world.driver.discard(self.OTHER)
             await world.driver.discard(self.OTHER)
+            assert await world.driver.trees() == before
             sandbox, _ = await world.slot()
             with pytest.raises(SandboxError):
                 await sandbox.start(spec("echo", code=self.OTHER))

@@ -12,6 +12,7 @@ from ondol.counting.machine import Command as CountingCommand
 from ondol.frontend.machine import AskPermits, Assignment, Command, GiveBackPermit, Refuse, Run, Want
 from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, EnvironmentId, FrontendId, Region, RequestId, VersionId, WorkerId
+from ondol.model.invocation import ThrottleReason
 from ondol.model.limits import AccountLimits
 from ondol.model.time import SECOND, Instant
 from ondol.worker_manager.api import Environment
@@ -82,7 +83,7 @@ class Admission(RuleBasedStateMachine):
                     self.count(self.counting.asked(self.questions, frontend, pool, n, self.now))
                 case GiveBackPermit(grant):
                     self.counting.given_back(grant, 1)
-                case Refuse(request, _):
+                case Refuse(request, ThrottleReason.CONCURRENCY | ThrottleReason.RESERVED_CONCURRENCY):
                     pool = self.pools[request]
                     if pool.function is not None and pool.function in self.reserved:
                         limit = self.counting.limit(pool)

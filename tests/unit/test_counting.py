@@ -84,6 +84,21 @@ def test_a_reservation_recalls_what_the_account_has_granted_too_much() -> None:
     assert granted(counting.asked(3, ONE, RESERVED, 5, NOW)).n == 2
 
 
+def test_a_reservation_finds_room_in_the_unreserved_pool_while_a_former_one_is_still_in_use() -> None:
+    counting = machine(20)
+    counting.reserve(FUNCTION, 5)
+    counting.asked(1, ONE, RESERVED, 5, NOW)
+    counting.reserve(FUNCTION, None)
+    everything = granted(counting.asked(2, TWO, POOL, 20, NOW))
+    assert everything.n == 15
+    other = FunctionKey(ACCOUNT, REGION, "g")
+    counting.reserve(other, 5)
+    recalls = counting.asked(3, ONE, Pool(ACCOUNT, REGION, "g"), 2, NOW)
+    assert recalls == [Recall(ONE, RESERVED, 2, False, 3), Recall(TWO, POOL, 2, False, 3)]
+    assert counting.recalled({}, 3, NOW) == [], "the function's former pool is all in use"
+    assert granted(counting.recalled({everything.id: 2}, 3, NOW)).n == 2
+
+
 def test_what_nobody_renews_is_free_again_but_for_what_workers_still_run() -> None:
     counting = machine(20)
     grant = granted(counting.asked(1, ONE, POOL, 20, NOW))

@@ -185,13 +185,19 @@ class CountingMachine:
         return min(self.limit(pool) - self.granted(pool), account_left)
 
     def _pools_of(self, pool: Pool) -> list[Pool]:
-        """Pools whose unused permits stand in this one's way: itself, and those of the account granted too much."""
-        crowded = [
+        """Pools whose unused permits stand in this one's way.
+
+        Itself; and while the account is what has nothing left, those that were granted too much since their limit
+        fell, and the unreserved one, which gives way to reservations.
+        """
+        if self.granted(pool) >= self.limit(pool):
+            return [pool]
+        others = [
             other
             for other, n in self._granted.items()
-            if other != pool and _account(other) == _account(pool) and n > self.limit(other)
+            if other != pool and _account(other) == _account(pool) and (other.function is None or n > self.limit(other))
         ]
-        return [pool, *crowded]
+        return [pool, *others]
 
     def _held(self, holder: FrontendId, pool: Pool) -> bool:
         return any(grant.holder == holder and grant.pool == pool for grant in self._grants.values())

@@ -11,6 +11,8 @@ import fcntl
 import os
 import stat
 import struct
+from collections import deque
+from collections.abc import Iterator
 
 CONTROL = "/dev/loop-control"
 
@@ -24,7 +26,7 @@ _CONFIG = struct.Struct("=II 52xI176x 64x")
 
 
 class LoopDevices:
-    """Hands out loop devices that nobody uses, making more of them as they are needed.
+    """Shows files as disks, on devices that nobody uses, making more of them as they are needed.
 
     `directory` is where their nodes are made, so that it works where /dev does not follow the kernel.
     """
@@ -33,36 +35,55 @@ class LoopDevices:
         self._directory = directory
         self._control = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
         self._free: list[int] = []
+        self._busy: deque[int] = deque()
         self._made = 0
 
-    def open(self) -> tuple[int, int]:
-        """The number of a device, and a descriptor of it. The number is the caller's until `release`."""
-        if self._free:
-            index = self._free.pop()
-        else:
-            index = self._made
-            self._made += 1
-        return index, os.open(self._node(index), os.O_RDWR | os.O_CLOEXEC)
+    def show(self, file: int) -> tuple[int, int]:
+        """Show `file` as a disk until its last user closes it: the number of the device, and a descriptor of it.
 
-    def release(self, index: int) -> None:
+        The number is the caller's until `release`. Raises `OSError`.
+        """
+        for number in self._candidates():
+            device = self._open(number)
+            if device is None:
+                self._busy.append(number)
+                continue
+            try:
+                fcntl.ioctl(device, _CONFIGURE, _CONFIG.pack(file, 0, _AUTOCLEAR))
+            except OSError as error:
+                os.close(device)
+                # Another program's, or the kernel has not let go of its last file yet.
+                if error.errno != errno.EBUSY:
+                    raise
+                self._busy.append(number)
+            else:
+                return number, device
+        raise AssertionError("there is always a next device")
+
+    def release(self, number: int) -> None:
         """The device is not used any more."""
-        self._free.append(index)
+        self._free.append(number)
 
-    def _node(self, index: int) -> str:
-        path = f"{self._directory}/{index}"
+    def _candidates(self) -> Iterator[int]:
+        while self._free:
+            yield self._free.pop()
+        # One only: another program may hold a thousand of them for good.
+        if self._busy:
+            yield self._busy.popleft()
+        while True:
+            self._made += 1
+            yield self._made - 1
+
+    def _open(self, number: int) -> int | None:
+        path = f"{self._directory}/{number}"
         if not os.path.exists(path):
             with contextlib.suppress(FileExistsError):
-                fcntl.ioctl(self._control, _ADD, index)
-            os.mknod(path, 0o600 | stat.S_IFBLK, os.makedev(_MAJOR, index))
-        return path
-
-
-def configure(device: int, file: int) -> bool:
-    """Show `file` as the disk `device` until its last user closes it; False when it already shows another."""
-    try:
-        fcntl.ioctl(device, _CONFIGURE, _CONFIG.pack(file, 0, _AUTOCLEAR))
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            return False
-        raise
-    return True
+                fcntl.ioctl(self._control, _ADD, number)
+            os.mknod(path, 0o600 | stat.S_IFBLK, os.makedev(_MAJOR, number))
+        try:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            # Another program is making this very device: it is known already, and not yet there.
+            if error.errno != errno.ENXIO:
+                raise
+            return None

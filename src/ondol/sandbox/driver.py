@@ -174,6 +174,10 @@ class Driver(Protocol):
         """
         ...
 
+    async def trees(self) -> frozenset[CodeDigest]:
+        """The trees that are there, whichever run unpacked them."""
+        ...
+
     async def discard(self, digest: CodeDigest) -> None:
         """Forget a tree that no sandbox uses."""
         ...

@@ -236,7 +236,7 @@ class SimulatedSandbox:
             raise SandboxGone(f"sandbox {self._id} has ended")
         if self._guest is None or self._runtime is not None:
             raise SandboxError(f"sandbox {self._id} has nobody to report to, or runs already")
-        missing = [digest for digest in (spec.code, *spec.layers) if digest not in self._driver.trees]
+        missing = [digest for digest in (spec.code, *spec.layers) if digest not in self._driver._trees]
         if missing:
             raise SandboxError(f"there is no tree {missing[0]}: unpack it first")
         self._runtime = _Runtime(self._driver.behave(spec), self._guest, self._guest.exited)
@@ -291,7 +291,7 @@ class SimulatedDriver:
     ) -> None:
         self.behave = behave
         self.start_s = start_s
-        self.trees: set[CodeDigest] = set()
+        self._trees: set[CodeDigest] = set()
         self.sandboxes: set[SimulatedSandbox] = set()
         self._inspect = inspect
         self._create_s = create_s
@@ -321,13 +321,16 @@ class SimulatedDriver:
         return sandbox
 
     async def unpack(self, archive: Path, digest: CodeDigest, limits: UnpackLimits) -> None:
-        if digest not in self.trees:
+        if digest not in self._trees:
             if self._inspect is not None:
                 self._inspect(archive, limits)
-            self.trees.add(digest)
+            self._trees.add(digest)
+
+    async def trees(self) -> frozenset[CodeDigest]:
+        return frozenset(self._trees)
 
     async def discard(self, digest: CodeDigest) -> None:
-        self.trees.discard(digest)
+        self._trees.discard(digest)
 
     async def close(self) -> None:
         for sandbox in list(self.sandboxes):

@@ -39,6 +39,7 @@ from ondol.worker.variables import function_variables, needs_fresh_interpreter
 
 TICK = 5 * MILLISECOND
 HEARTBEAT_S = 5.0
+COLLECT_EVERY_S = 900.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
@@ -76,6 +77,7 @@ class WorkerService:
         self._slots = Slots(driver, settings.slots_ahead, settings.slots_at_once, new_id)
         self._environments: dict[EnvironmentId, EnvironmentShell] = {}
         self._unpacked: set[CodeDigest] = set()
+        self._unpacking: dict[CodeDigest, asyncio.Task[None]] = {}
         self._wheel: TimerWheel[EnvironmentId] = TimerWheel(TICK)
         self._observer: WorkerObserver | None = None
         self._sweep = sweep
@@ -92,6 +94,7 @@ class WorkerService:
         self._background = [
             asyncio.create_task(self._tick_for_ever(), name="worker timers"),
             asyncio.create_task(self._beat_for_ever(), name="worker heartbeat"),
+            asyncio.create_task(self._collect_for_ever(), name="collection of code trees"),
         ]
 
     async def close(self) -> None:
@@ -155,8 +158,17 @@ class WorkerService:
     # Inside
 
     async def _unpack(self, code: CodeDigest) -> None:
+        """Have the code at hand; whoever needs the same package at the same time waits for the same unpacking."""
         if code in self._unpacked:
             return
+        unpacking = self._unpacking.get(code)
+        if unpacking is None:
+            unpacking = self._unpacking[code] = asyncio.create_task(self._unpack_now(code))
+            unpacking.add_done_callback(lambda _: self._unpacking.pop(code))
+        # Who gives up waiting does not end it for the others.
+        await asyncio.shield(unpacking)
+
+    async def _unpack_now(self, code: CodeDigest) -> None:
         package = await self._package(code)
         if package is None:
             raise PlatformError(f"the package {code} is missing from the store", Outcome.NOT_STARTED)
@@ -218,6 +230,19 @@ class WorkerService:
                 environment = self._environments.get(id)
                 if environment is not None:
                     environment.timer_due()
+
+    async def collect(self) -> None:
+        """Discard the trees whose package is gone from the store and that no environment runs."""
+        for tree in await self._driver.trees():
+            in_use = any(environment.version.code == tree for environment in self._environments.values())
+            if not in_use and await self._package(tree) is None:
+                self._unpacked.discard(tree)
+                await self._driver.discard(tree)
+
+    async def _collect_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(COLLECT_EVERY_S)
+            await self.collect()
 
     async def _beat_for_ever(self) -> None:
         """Renew the permits of what runs here; end what can no longer be renewed."""

@@ -1,16 +1,19 @@
 """Entry point of /var/runtime in a Python sandbox: a runtime when a handler is named, a zygote when none is.
 
-A zygote is an interpreter that has imported `PRELOAD` and waits to be forked; each fork calls `main` with its own
+A zygote is an interpreter that has called `prepare` and waits to be forked; each fork runs the answer with its own
 environment in `os.environ`. It knows nothing of namespaces or limits: the module `zygote`, laid beside this one, does.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from typing import NoReturn
 
 PRELOAD = (
@@ -57,22 +60,25 @@ PRELOAD = (
 """What a zygote imports ahead: what functions and their SDKs import most, and that starts no thread by it."""
 
 
-def main(connection: socket.socket | None) -> NoReturn:
-    """Serve the function that `os.environ` describes until the process ends; never returns.
+def prepare(preload: tuple[str, ...] = ()) -> Callable[[socket.socket | None], NoReturn]:
+    """Import what is to be there ahead, hide the runtime from the customer's imports, and answer what runs it.
 
-    `connection` is a socket already connected to AWS_LAMBDA_RUNTIME_API; without one, it is made. Raises `SystemExit`
-    as the customer's code does, and 1 when its initialisation failed.
+    That serves the function that `os.environ` describes until the process ends; it never returns. Its argument is a
+    socket already connected to AWS_LAMBDA_RUNTIME_API; with None it connects itself. It raises `SystemExit` as the
+    customer's code does, and with 1 when its initialisation failed.
     """
-    # The package lies beside this file in the sandbox, where `ondol` does not exist.
-    from ondol_runtime import loop  # type: ignore[import-not-found]  # noqa: PLC0415
+    for name in preload:
+        importlib.import_module(name)
+    # The packages lie beside this file in the sandbox, where `ondol` does not exist.
+    from ondol_runtime import handler, loop  # type: ignore[import-not-found]  # noqa: PLC0415
 
-    loop.run(connection, PRELOAD)
-    raise AssertionError("a runtime ends by leaving its process")
+    handler.hide_runtime()
+    return functools.partial(loop.run, preload)
 
 
 if __name__ == "__main__":
     if "_HANDLER" in os.environ:
-        main(None)
+        prepare()(None)
     # Laid beside this file by the driver that uses zygotes.
     import zygote  # type: ignore[import-not-found]
 

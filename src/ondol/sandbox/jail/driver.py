@@ -105,6 +105,11 @@ class JailDriver:
         if "problem" in answer:
             raise SandboxError(answer["problem"])
 
+    async def trees(self) -> frozenset[CodeDigest]:
+        return frozenset(
+            CodeDigest(entry.name) for entry in (self._directory / "code").iterdir() if not entry.name.startswith(".")
+        )
+
     async def discard(self, digest: CodeDigest) -> None:
         link, _ = self._opened()
         if not (self._directory / "code" / digest).is_dir():

@@ -42,20 +42,32 @@ def extend_path() -> None:
     site.addsitedir(layers)
 
 
-def forget_own_modules(preloaded: Iterable[str]) -> None:
+_hidden: dict[str, types.ModuleType] = {}
+"""Held for ever: to let go of them would touch, and so copy, every page that they lie on."""
+
+
+def hide_runtime() -> None:
     """Let the customer's modules be found under the names that the runtime used before them.
 
-    Modules that lie in /var/runtime itself are forgotten for good, and `__main__` becomes an empty module. Of what a
-    zygote has imported ahead, whatever the function or a layer brings itself is forgotten too: without a zygote it
-    would have come first.
+    Modules that lie in /var/runtime itself are not to be found any more, and `__main__` becomes an empty module.
     """
     main = types.ModuleType("__main__")
     main.__file__ = getattr(sys.modules["__main__"], "__file__", None)
-    sys.modules["__main__"] = main
     runtime_directory = os.path.dirname(os.path.dirname(__file__))
-    for name, module in list(sys.modules.items()):
-        if os.path.dirname(getattr(module, "__file__", None) or "") == runtime_directory and module is not main:
-            del sys.modules[name]
+    own = [
+        name
+        for name, module in sys.modules.items()
+        if name == "__main__" or os.path.dirname(getattr(module, "__file__", None) or "") == runtime_directory
+    ]
+    _hidden.update({name: sys.modules.pop(name) for name in own})
+    sys.modules["__main__"] = main
+
+
+def forget_brought_modules(preloaded: Iterable[str]) -> None:
+    """Of what a zygote has imported ahead, forget whatever the function or a layer brings itself.
+
+    Without a zygote that would have come first.
+    """
     brought = {entry.partition(".")[0] for directory in _customer_directories() for entry in os.listdir(directory)}
     for name in brought.intersection(name.partition(".")[0] for name in preloaded).difference(_OWN_IMPORTS):
         for loaded in [loaded for loaded in sys.modules if loaded == name or loaded.startswith(name + ".")]:

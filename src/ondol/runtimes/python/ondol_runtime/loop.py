@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
 
 
-def run(connection: socket.socket | None, preloaded: tuple[str, ...]) -> NoReturn:
+def run(preloaded: tuple[str, ...], connection: socket.socket | None) -> NoReturn:
     """Serve the function of `os.environ`; `preloaded` names the modules that may be there only to save time."""
     open_standard_streams()
     logs = Logs()
@@ -29,7 +29,7 @@ def run(connection: socket.socket | None, preloaded: tuple[str, ...]) -> NoRetur
     encoder = values.Json()
     try:
         handler.extend_path()
-        handler.forget_own_modules(preloaded)
+        handler.forget_brought_modules(preloaded)
         function = handler.find(os.environ["_HANDLER"])
     except Exception as error:  # noqa: BLE001 (the customer's module raises what it likes)
         report = faults.report_of(error)

@@ -28,11 +28,10 @@ def main() -> None:
     mounts.detach("/var/runtime")
     importlib.invalidate_caches()
     bootstrap = importlib.import_module("bootstrap")
-    for name in bootstrap.PRELOAD:
-        importlib.import_module(name)
+    run = bootstrap.prepare(bootstrap.PRELOAD)
     # Nobody can import them, and nobody forgets them: what a fork lets go of it must first copy.
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "ondol"}
-    bootstrap.main(serve(socket.socket(fileno=CONTROL)))
+    run(serve(socket.socket(fileno=CONTROL)))
     del hidden
 
 

@@ -66,27 +66,13 @@ class TmpDisks:
         try:
             for offset, data in self._templates[size_mb]:
                 os.pwrite(image, data, offset)
-            return self._show(image)
+            return self._devices.show(image)
         finally:
             os.close(image)
 
     def release(self, number: int) -> None:
         """Its last user is gone."""
         self._devices.release(number)
-
-    def _show(self, image: int) -> tuple[int, int]:
-        passed_over = []
-        try:
-            while True:
-                number, device = self._devices.open()
-                if loop.configure(device, image):
-                    return number, device
-                # Somebody else's, or the kernel has not let go of its last file yet.
-                os.close(device)
-                passed_over.append(number)
-        finally:
-            for number in passed_over:
-                self._devices.release(number)
 
     def _make_template(self, size_mb: int) -> None:
         image = _nameless_file(self._directory, size_mb)
@@ -108,7 +94,7 @@ class TmpDisks:
 
     def _empty(self, image: int) -> None:
         """Leave nothing in the root directory, and let everybody write there."""
-        number, device = self._show(image)
+        number, device = self._devices.show(image)
         try:
             mounts.mount(f"/proc/self/fd/{device}", self._scratch, "ext4", 0)
         finally:

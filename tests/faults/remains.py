@@ -1,0 +1,72 @@
+"""What of an ondol is left on the machine: processes, mounts, cgroups, namespaces."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below this one."""
+    children: dict[int, list[int]] = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            found.add(child)
+            waiting.append(child)
+    return found
+
+
+def namespaces(pids: set[int]) -> set[str]:
+    """The namespaces of these processes that are not this test's own."""
+    return _namespaces_of(PROC / str(pid) for pid in pids) - _namespaces_of([PROC / "self"])
+
+
+def in_use(wanted: set[str]) -> set[str]:
+    """Which of these namespaces some process still has."""
+    return wanted & _namespaces_of(entry for entry in PROC.iterdir() if entry.name.isdigit())
+
+
+def _namespaces_of(processes: Iterable[Path]) -> set[str]:
+    found: set[str] = set()
+    for process in processes:
+        for kind in ("mnt", "pid", "net", "ipc", "uts"):
+            try:
+                found.add(str((process / "ns" / kind).readlink()))
+            except OSError:
+                continue
+    return found
+
+
+def of_directory(data_dir: Path, pids: set[int]) -> list[str]:
+    """Whatever is still there of the ondol that had this data directory and these processes."""
+    status = data_dir.stat()
+    tag = f"ondol-{status.st_dev:x}-{status.st_ino:x}"
+    left = [f"process {pid}" for pid in pids if (PROC / str(pid)).exists()]
+    left += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(data_dir) in line]
+    for directory, names, _ in os.walk("/sys/fs/cgroup"):
+        left += [f"{directory}/{name}" for name in names if tag in name]
+    left += [
+        str(loop)
+        for loop in Path("/sys/block").glob("loop*/loop/backing_file")
+        if str(data_dir) in loop.read_text(errors="replace")
+    ]
+    return left
+
+
+def wait_until_gone(data_dir: Path, pids: set[int], seconds: float = 15.0) -> list[str]:
+    """What is left when nothing is, or the time is up."""
+    deadline = time.monotonic() + seconds
+    while (left := of_directory(data_dir, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
