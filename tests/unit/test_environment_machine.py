@@ -23,7 +23,9 @@ from ondol.worker.machine import (
     State,
     Stop,
     Throttle,
+    UnknownRequest,
     Wake,
+    entrypoint_refusal,
 )
 
 CAUSE = RequestId("cause")
@@ -176,6 +178,35 @@ def test_a_failed_init_is_told_as_the_failure_of_its_cause() -> None:
     assert stop == Stop(False)
 
 
+@pytest.mark.parametrize(
+    ("code", "output", "refusal"),
+    [
+        (127, b"Couldn't find valid bootstrap(s): [/a /b]\n", "Couldn't find valid bootstrap(s): [/a /b]"),
+        (126, b"fork/exec /var/task/bootstrap: denied\n", "fork/exec /var/task/bootstrap: denied"),
+        (127, b"fork/exec /opt/bootstrap: no such file\n", "fork/exec /opt/bootstrap: no such file"),
+        (1, b"fork/exec /var/task/bootstrap: denied\n", None),
+        (127, b"/var/task/bootstrap: line 3: tool: command not found\n", None),
+        (127, b"fork/exec /opt/wrapper: no such file\n", None),
+        (126, b"hello\nfork/exec /var/task/bootstrap: denied\n", None),
+        (127, b"", None),
+        (None, b"fork/exec /var/task/bootstrap: denied\n", None),
+    ],
+)
+def test_only_the_functions_own_bootstrap_is_an_invalid_entrypoint(
+    code: int | None, output: bytes, refusal: str | None
+) -> None:
+    assert entrypoint_refusal(code, output) == refusal
+
+
+def test_an_entrypoint_that_cannot_be_executed_fails_the_init() -> None:
+    failed, _ = begun().exited(End(126, None, False, "fork/exec /var/task/bootstrap: denied"), at(15))
+    assert isinstance(failed, InitFailure) and failed.failure.kind is FailureKind.NO_ENTRYPOINT
+    assert msgspec.json.decode(failed.failure.payload) == {
+        "errorType": "Runtime.InvalidEntrypoint",
+        "errorMessage": "RequestId: cause Error: fork/exec /var/task/bootstrap: denied",
+    }
+
+
 def test_a_reported_init_error_is_passed_on_byte_for_byte() -> None:
     machine = begun()
     failed, _ = machine.init_errored("Runtime.ImportModuleError", b'{"errorMessage": "x"}', at(15))
@@ -192,7 +223,7 @@ def test_an_init_may_overrun_into_the_first_invocations_time() -> None:
 
 @pytest.mark.parametrize("request_id", ["another", ""])
 def test_results_for_another_invocation_are_refused(request_id: str) -> None:
-    with pytest.raises(RuntimeMisbehaved):
+    with pytest.raises(UnknownRequest):
         busy().responded(request_id, 2, at(35))
 
 

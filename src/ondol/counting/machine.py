@@ -187,17 +187,13 @@ class CountingMachine:
     def _pools_of(self, pool: Pool) -> list[Pool]:
         """Pools whose unused permits stand in this one's way.
 
-        Itself; and while the account is what has nothing left, those that were granted too much since their limit
-        fell, and the unreserved one, which gives way to reservations.
+        Itself; and if it has not all that it may have, all others of the account, one of which still has more than it
+        may, since its limit fell.
         """
         if self.granted(pool) >= self.limit(pool):
             return [pool]
-        others = [
-            other
-            for other, n in self._granted.items()
-            if other != pool and _account(other) == _account(pool) and (other.function is None or n > self.limit(other))
-        ]
-        return [pool, *others]
+        account = _account(pool)
+        return [pool, *(other for other in self._granted if other != pool and _account(other) == account)]
 
     def _held(self, holder: FrontendId, pool: Pool) -> bool:
         return any(grant.holder == holder and grant.pool == pool for grant in self._grants.values())

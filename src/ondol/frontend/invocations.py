@@ -212,7 +212,7 @@ def _head(invocation: Invocation, turn: Run) -> InvocationHead:
 def _give_up(invocation: Invocation, failure: Run | StartFailure) -> None:
     """No environment came: say so in the form that fits why."""
     if isinstance(failure, FunctionFailure):
-        invocation.sink.finish(failure, b"")
+        invocation.sink.finish(failure, failure.log_tail if invocation.want_tail else b"")
     elif isinstance(failure, ThrottleReason):
         raise throttled(failure)
     else:

@@ -29,6 +29,8 @@ class FunctionFailure(msgspec.Struct, frozen=True, gc=False):
     kind: FailureKind
     error_type: str
     payload: bytes
+    log_tail: bytes = b""
+    """Of a failed init: the last 4 KB of its log."""
 
 
 def failure(kind: FailureKind, error_type: str, message: str) -> FunctionFailure:

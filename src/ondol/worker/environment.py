@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from ondol.http import Fields, Response, Sweep
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.function import FunctionVersion
@@ -10,7 +12,7 @@ from ondol.model.ids import EnvironmentId, RequestId
 from ondol.model.invocation import FunctionFailure, InvocationEnd
 from ondol.model.limits import Phases
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
-from ondol.sandbox.driver import Exit, Sandbox
+from ondol.sandbox.driver import Exit, Sandbox, StartSpec
 from ondol.worker.api import (
     EnvironmentBusy,
     InitFailed,
@@ -83,9 +85,11 @@ class EnvironmentShell:
 
     # For the worker
 
-    async def initialize(self) -> Started | InitFailed:
-        """Wait until the runtime asks for its first invocation, or fails to."""
+    async def initialize(self, spec: StartSpec) -> Started | InitFailed:
+        """Start the runtime, and wait until it asks for its first invocation or fails to. Raises `SandboxError`."""
         self._log.init_start()
+        self._sandbox.attach(self)
+        await self._sandbox.start(spec)
         self._perform(self._machine.began())
         return await self._init
 
@@ -243,10 +247,10 @@ class EnvironmentShell:
 
     def _fail_init(self, failure: FunctionFailure, init_ns: int) -> None:
         self._sandbox.drain_output()
-        self._log.start(self._cause, False)
+        self._log.init_failed(self._cause, init_ns, failure)
         peak = self._sandbox.stats().memory_peak_bytes
-        self._log.end(Report(self._cause, init_ns, None, peak, failure))
-        self._init.set_result(InitFailed(failure))
+        tail = self._log.end(Report(self._cause, init_ns, None, peak, failure))
+        self._init.set_result(InitFailed(msgspec.structs.replace(failure, log_tail=tail)))
 
     async def _end_sandbox(self, grace: bool) -> None:
         if not self._init.done():

@@ -1,6 +1,7 @@
 """One environment's log stream: output and platform lines in order, the quota, and the tail of an invocation."""
 
 from ondol.model.ids import RequestId
+from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import LOG_TAIL_BYTES, MEBIBYTE
 from ondol.model.rate import TokenBucket
 from ondol.model.time import Clock, WallTime
@@ -21,17 +22,24 @@ class EnvironmentLog:
         self._splitter = LineSplitter()
         self._quota = TokenBucket(BURST_BYTES, BYTES_PER_S, clock.now())
         self._dropped = 0
-        self._tail: list[str] | None = None
+        self._tail: bytes | None = None
 
     def init_start(self) -> None:
+        self._tail = b""
         wall = self._clock.wall()
         self._write(wall, [self._lines.init_start(wall)])
 
     def start(self, request: RequestId, want_tail: bool) -> None:
         """An invocation begins; what comes until `end` is its log."""
-        self._tail = [] if want_tail else None
+        self._tail = b"" if want_tail else None
         wall = self._clock.wall()
         self._write(wall, [self._lines.start(wall, request)])
+
+    def init_failed(self, cause: RequestId, init_ns: int, failure: FunctionFailure) -> None:
+        """Init failed: all since it began is the log of the invocation that caused it, which begins now."""
+        wall = self._clock.wall()
+        lines = [self._lines.init_failed(wall, init_ns, failure), self._lines.start(wall, cause)]
+        self._write(wall, self._splitter.flush() + lines)
 
     def output(self, data: bytes) -> None:
         """The customer's processes wrote this."""
@@ -50,7 +58,7 @@ class EnvironmentLog:
         wall = self._clock.wall()
         self._write(wall, self._splitter.flush() + self._lines.end(wall, report))
         tail, self._tail = self._tail, None
-        return "".join(tail).encode()[-LOG_TAIL_BYTES:] if tail else b""
+        return tail or b""
 
     def close(self) -> None:
         """The environment ends: keep what was written without a newline."""
@@ -61,4 +69,4 @@ class EnvironmentLog:
         if events:
             self._sink.write(self.stream, events)
         if self._tail is not None:
-            self._tail += lines
+            self._tail = (self._tail + "".join(lines).encode())[-LOG_TAIL_BYTES:]

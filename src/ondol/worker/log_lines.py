@@ -79,6 +79,10 @@ class TextLines:
         arn = runtime_version_arn(self._version.runtime, self._version.function.region)
         return f"INIT_START Runtime Version: {self._runtime_version}\tRuntime Version ARN: {arn}\n"
 
+    def init_failed(self, time: WallTime, init_ns: int, failure: FunctionFailure) -> str:
+        text = f"INIT_REPORT Init Duration: {init_ns / MILLISECOND:.2f} ms\tPhase: init\t"
+        return text + _status(failure) + "\n"
+
     def start(self, time: WallTime, request: RequestId) -> str:
         return f"START RequestId: {request} Version: {self._version.version}\n"
 
@@ -101,9 +105,7 @@ class TextLines:
         if report.init_ns is not None:
             text += f"Init Duration: {report.init_ns / MILLISECOND:.2f} ms\t"
         if report.failure is not None and report.failure.kind in STATUS:
-            text += f"Status: {STATUS[report.failure.kind]}"
-            if report.failure.kind is not FailureKind.TIMED_OUT:
-                text += f"\tError Type: {report.failure.error_type}"
+            text += _status(report.failure)
         return text + "\n"
 
 
@@ -125,6 +127,16 @@ class JsonLines:
             "functionVersion": self._version.version,
         }
         return self._line(time, "platform.initStart", record)
+
+    def init_failed(self, time: WallTime, init_ns: int, failure: FunctionFailure) -> str:
+        record = {
+            "initializationType": "on-demand",
+            "phase": "init",
+            "status": STATUS.get(failure.kind, "error"),
+            "errorType": failure.error_type,
+            "metrics": {"durationMs": round(init_ns / MILLISECOND, 3)},
+        }
+        return self._line(time, "platform.initReport", record)
 
     def start(self, time: WallTime, request: RequestId) -> str:
         return self._line(time, "platform.start", {"requestId": request, "version": self._version.version})
@@ -165,6 +177,11 @@ def runtime_version(name: str, version: str) -> str:
     language = re.match("[a-z]*", name)
     assert language is not None
     return f"{language[0]}:{release}.v{patch}" if dot else f"{language[0]}:{version}"
+
+
+def _status(failure: FunctionFailure) -> str:
+    status = f"Status: {STATUS.get(failure.kind, 'error')}"
+    return status if failure.kind is FailureKind.TIMED_OUT else f"{status}\tError Type: {failure.error_type}"
 
 
 def _what_happened(time: WallTime, report: Report, failure: FunctionFailure) -> str:

@@ -127,11 +127,9 @@ class WorkerService:
             await self._unpack(version.code)
             sandbox = await self._slots.take(SlotKey(runtime, version.function.account))
             environment = self._environment(request, sandbox, runtime)
-            sandbox.attach(environment)
-            await sandbox.start(self._start_spec(request, environment))
+            return await environment.initialize(self._start_spec(request, environment))
         except (SandboxError, UnpackRefused) as error:
             raise PlatformError(f"no environment could be started: {error}", Outcome.NOT_STARTED) from error
-        return await environment.initialize()
 
     async def stop(self, environment: EnvironmentId) -> None:
         shell = self._environments.get(environment)

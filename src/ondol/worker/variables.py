@@ -42,8 +42,6 @@ def function_variables(version: FunctionVersion, stream: LogStream, initializati
         variables["AWS_LAMBDA_LOG_LEVEL"] = version.logs.application_level
     if not version.runtime.startswith("provided"):
         variables["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"
-    if version.runtime.startswith("python"):
-        variables["PYTHONPATH"] = "/var/runtime"
     variables.update(version.environment)
     return variables
 

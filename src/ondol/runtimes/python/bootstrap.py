@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    Serve = Callable[[socket.socket | None], NoReturn]
+    Rehearse = Callable[[socket.socket], None]
+
 PRELOAD = (
     "base64",
     "collections.abc",
@@ -36,6 +39,7 @@ PRELOAD = (
     "json",
     "logging",
     "ondol_runtime.loop",
+    "ondol_runtime.rehearsal",
     "pathlib",
     "queue",
     "random",
@@ -60,25 +64,26 @@ PRELOAD = (
 """What a zygote imports ahead: what functions and their SDKs import most, and that starts no thread by it."""
 
 
-def prepare(preload: tuple[str, ...] = ()) -> Callable[[socket.socket | None], NoReturn]:
-    """Import what is to be there ahead, hide the runtime from the customer's imports, and answer what runs it.
+def prepare(preload: tuple[str, ...] = ()) -> tuple[Serve, Rehearse]:
+    """Import what is to be there ahead, and hide the runtime from the customer's imports; answers two functions.
 
-    That serves the function that `os.environ` describes until the process ends; it never returns. Its argument is a
-    socket already connected to AWS_LAMBDA_RUNTIME_API; with None it connects itself. It raises `SystemExit` as the
-    customer's code does, and with 1 when its initialisation failed.
+    The first serves the function that `os.environ` describes until the process ends; it never returns. Its argument
+    is a socket already connected to AWS_LAMBDA_RUNTIME_API; with None it connects itself. It raises `SystemExit` as
+    the customer's code does, and with 1 when its initialisation failed. The second, called in a fork before its
+    function is known, makes the fork copy what a cold start will touch.
     """
     for name in preload:
         importlib.import_module(name)
     # The packages lie beside this file in the sandbox, where `ondol` does not exist.
-    from ondol_runtime import handler, loop  # type: ignore[import-not-found]  # noqa: PLC0415
+    from ondol_runtime import handler, loop, rehearsal  # type: ignore[import-not-found]  # noqa: PLC0415
 
     handler.hide_runtime()
-    return functools.partial(loop.run, preload)
+    return functools.partial(loop.run, preload), rehearsal.rehearse
 
 
 if __name__ == "__main__":
     if "_HANDLER" in os.environ:
-        prepare()(None)
+        prepare()[0](None)
     # Laid beside this file by the driver that uses zygotes.
     import zygote  # type: ignore[import-not-found]
 

@@ -101,6 +101,9 @@ class JailSandbox:
         self._close_measures()
 
     def thaw(self) -> None:
+        # At once, for an invocation waits; and by the spawner, in case a freeze is still on its way to it.
+        with contextlib.suppress(OSError):
+            self._groups.thaw(self._name)
         self._tell("thaw")
 
     def drain_output(self) -> None:

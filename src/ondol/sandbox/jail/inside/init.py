@@ -18,7 +18,7 @@ from ondol.sandbox.jail.inside import runtime
 _NAMESPACES = namespaces.NEW_MOUNTS | namespaces.NEW_HOSTNAME | namespaces.NEW_IPC | namespaces.NEW_NETWORK
 
 
-def run(plan: dict[str, Any], descriptors: list[int]) -> socket.socket:
+def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse) -> socket.socket:
     """Live as the first process of a sandbox; returns only in its second, the runtime, when that is started.
 
     The first descriptor is the end of the socket to the spawner; the others are the runtime's.
@@ -35,7 +35,7 @@ def run(plan: dict[str, Any], descriptors: list[int]) -> socket.socket:
         os._exit(1)
     if pid != 0:
         _watch(control, pid)
-    return runtime.run(socket.socket(fileno=control), plan, descriptors[1:])
+    return runtime.run(socket.socket(fileno=control), plan, descriptors[1:], rehearse)
 
 
 def _lock_down(control: int, plan: dict[str, Any]) -> None:

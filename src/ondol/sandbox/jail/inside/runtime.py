@@ -17,6 +17,7 @@ import signal
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ondol.linux import capabilities, mounts, namespaces, process, seccomp
@@ -32,16 +33,19 @@ WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes, a shell's, of a file that cannot be run."""
 
+Rehearse = Callable[[socket.socket], None]
+
 _SEALED = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_EXECUTE
 
 
-def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int]) -> socket.socket:
+def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int], rehearse: Rehearse) -> socket.socket:
     """Wait for the start; returns the connection to the Runtime API, or becomes another program.
 
-    The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup.
+    The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup. `rehearse` is called
+    while nobody waits.
     """
     try:
-        connection = _prepare(control, plan, descriptors)
+        connection = _prepare(control, plan, descriptors, rehearse)
         received = channel.receive(control)
         if received is None:
             os._exit(0)
@@ -70,7 +74,7 @@ def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int]) ->
     return connection
 
 
-def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int]) -> socket.socket:
+def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int], rehearse: Rehearse) -> socket.socket:
     """All that can be done before the function is known."""
     output, tmp, *entrances = descriptors
     for entrance in entrances:
@@ -92,6 +96,7 @@ def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int
     os.umask(0o022)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
     channel.send(control, {"prepared": True}, (listener.detach(), first, second))
     process.close_all_but(0, 1, 2, control.fileno(), connection.fileno())

@@ -17,6 +17,7 @@ import sys
 from ondol.linux import capabilities, mounts, namespaces, process
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.inside import init
+from ondol.sandbox.jail.inside.runtime import Rehearse
 
 CONTROL = 3
 """The descriptor on which the spawner talks to a zygote."""
@@ -28,14 +29,14 @@ def main() -> None:
     mounts.detach("/var/runtime")
     importlib.invalidate_caches()
     bootstrap = importlib.import_module("bootstrap")
-    run = bootstrap.prepare(bootstrap.PRELOAD)
+    run, rehearse = bootstrap.prepare(bootstrap.PRELOAD)
     # Nobody can import them, and nobody forgets them: what a fork lets go of it must first copy.
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "ondol"}
-    run(serve(socket.socket(fileno=CONTROL)))
+    run(serve(socket.socket(fileno=CONTROL), rehearse))
     del hidden
 
 
-def serve(control: socket.socket) -> socket.socket:
+def serve(control: socket.socket, rehearse: Rehearse) -> socket.socket:
     """Fork slots until the spawner is gone; returns only in a runtime process, with its connection to the Runtime API.
 
     The first message says what is the same for all slots; each further one asks for a slot, or says that one ended.
@@ -61,7 +62,7 @@ def serve(control: socket.socket) -> socket.socket:
         if "user" in message:
             namespaces.unshare(namespaces.NEW_PID)
             if process.fork_unnoticed() == 0:
-                return init.run({**walls, **message}, descriptors)
+                return init.run({**walls, **message}, descriptors, rehearse)
             # A namespace to fork into cannot be left for another new one: back to our own first.
             namespaces.enter(own_pid_namespace, namespaces.NEW_PID)
         for descriptor in descriptors:

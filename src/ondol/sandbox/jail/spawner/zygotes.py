@@ -185,7 +185,7 @@ def _become_zygote(root: str, scratch: str, runtime: dict[str, Any], control: so
         _make_devices(f"{root}/dev")
         if runtime["interpreter"] is None:
             mounts.change_root(root)
-            zygote.serve(socket.socket(fileno=zygote.CONTROL))
+            zygote.serve(socket.socket(fileno=zygote.CONTROL), rehearse=lambda connection: None)
         else:
             _lay_code(root, scratch)
             mounts.change_root(root)

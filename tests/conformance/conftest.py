@@ -1,0 +1,33 @@
+"""One ondol for all conformance tests; each test makes functions of its own."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ondol_process import OndolProcess
+
+
+@pytest.fixture(scope="session")
+def ondol(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
+    if os.geteuid() != 0:
+        pytest.fail("these tests run real sandboxes and need root: sudo make test")
+    directory: Path = tmp_path_factory.mktemp("ondol")
+    with OndolProcess(directory / "data") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def client(ondol: OndolProcess) -> Any:
+    return ondol.client()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A function name of the test's own."""
+    text: str = request.node.name
+    readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in text.removeprefix("test_"))
+    return f"{readable[:50]}-{zlib.crc32(request.node.nodeid.encode()):08x}"

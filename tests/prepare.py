@@ -1,0 +1,65 @@
+"""Fetch what tests use beside ondol's own environment; `make test` runs it first.
+
+It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own) and sees to Debian's
+packages: root gets them installed, anybody else is told the one command that does it. What is there already costs
+nothing.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements" / "clients.lock"
+CLIENTS = ROOT / ".venvs" / "clients"
+
+
+def main() -> None:
+    make_clients()
+    install(missing_packages())
+
+
+def make_clients() -> None:
+    """Make the environment anew unless it was made from this lock file by this Python."""
+    stamp = CLIENTS / ".made-from"
+    wanted = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {sys.version}"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", CLIENTS], check=True)
+    options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
+    subprocess.run([CLIENTS / "bin" / "python", "-m", "pip", "install", *options, "-r", LOCK], check=True)
+    stamp.write_text(wanted)
+
+
+def missing_packages() -> list[str]:
+    """Debian's names of what this machine lacks: a compiler, the C library to link with, programs of the sandbox."""
+    programs = {"gcc": "gcc", "curl": "curl", "mkfs.ext4": "e2fsprogs"}
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    missing = [package for program, package in programs.items() if shutil.which(program, path=path) is None]
+    if "gcc" in missing or not _has_static_library():
+        missing.append("libc6-dev")
+    return missing
+
+
+def _has_static_library() -> bool:
+    found = subprocess.run(["gcc", "-print-file-name=libc.a"], check=True, capture_output=True, text=True)
+    return Path(found.stdout.strip()).is_absolute()
+
+
+def install(packages: list[str]) -> None:
+    """As root; otherwise, or where there is no apt, say what to type and end with exit code 1."""
+    if not packages:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        sys.exit(f"The tests need more programs. Type: sudo apt-get install --yes {' '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "--quiet"], check=True, env=environment)
+    command = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages]
+    subprocess.run(command, check=True, env=environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The platform's own lines, and how an environment's log is cut into a tail."""
+
+import msgspec
+import pytest
+
+from ondol.model.function import FunctionKey, FunctionVersion, LogSettings
+from ondol.model.ids import AccountId, CodeDigest, Region, RequestId, VersionId
+from ondol.model.invocation import FailureKind, failure
+from ondol.model.limits import LOG_TAIL_BYTES
+from ondol.model.time import MILLISECOND, Instant, WallTime
+from ondol.telemetry.api import LogEvent, LogStream
+from ondol.worker.environment_log import EnvironmentLog
+from ondol.worker.log_lines import Report, TextLines, platform_lines, runtime_version
+
+ID = RequestId("00000000-0000-4000-8000-000000000000")
+NOON = WallTime(1_769_860_800_123)
+
+
+def version(log_format: str = "Text") -> FunctionVersion:
+    return FunctionVersion(
+        VersionId("f/1"),
+        function=FunctionKey(AccountId("000000000000"), Region("us-east-1"), "f"),
+        version="$LATEST",
+        runtime="python3.11",
+        handler="m.h",
+        code=CodeDigest("d"),
+        role="arn:aws:iam::000000000000:role/r",
+        memory_mb=128,
+        timeout_s=3,
+        tmp_mb=512,
+        environment={},
+        logs=LogSettings("/aws/lambda/f", log_format),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "shown"),
+    [
+        ("python3.11", "3.11.7", "python:3.11.v7"),
+        ("provided.al2023", "al2023", "provided:al2023"),
+        ("provided.al2", "al2", "provided:al2"),
+    ],
+)
+def test_a_runtimes_version_has_aws_form(name: str, own: str, shown: str) -> None:
+    assert runtime_version(name, own) == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_type", "line", "status"),
+    [
+        (
+            FailureKind.EXITED,
+            "Runtime.ExitError",
+            f"RequestId: {ID} Error: why\nRuntime.ExitError\n",
+            "Status: error\tError Type: Runtime.ExitError\n",
+        ),
+        (
+            FailureKind.TIMED_OUT,
+            "Sandbox.Timedout",
+            f"2026-01-31T12:00:00.123Z {ID} Task timed out after 3.00 seconds\n\n",
+            "Status: timeout\n",
+        ),
+    ],
+)
+def test_the_end_of_a_runtime_is_told_before_the_report(
+    kind: FailureKind, error_type: str, line: str, status: str
+) -> None:
+    failed = failure(kind, error_type, f"RequestId: {ID} Error: why")
+    told, end, report = TextLines(version(), "python:3.11.v7").end(
+        NOON, Report(ID, 3000 * MILLISECOND, None, 1, failed)
+    )
+    assert (told, end) == (line, f"END RequestId: {ID}\n")
+    assert report == (
+        f"REPORT RequestId: {ID}\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB\t"
+        f"Max Memory Used: 1 MB\t{status}"
+    )
+
+
+def test_json_lines_say_the_same_as_records() -> None:
+    lines = platform_lines(version("JSON"), "python:3.11.v7")
+    [report] = lines.end(NOON, Report(ID, 3 * MILLISECOND, 2 * MILLISECOND, 1, None))
+    assert msgspec.json.decode(report) == {
+        "time": "2026-01-31T12:00:00.123Z",
+        "type": "platform.report",
+        "record": {
+            "requestId": ID,
+            "metrics": {
+                "durationMs": 3.0,
+                "billedDurationMs": 5,
+                "memorySizeMB": 128,
+                "maxMemoryUsedMB": 1,
+                "initDurationMs": 2.0,
+            },
+            "status": "success",
+        },
+    }
+
+
+class Kept:
+    """A sink that keeps messages, and a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def write(self, stream: LogStream, events: list[LogEvent]) -> None:
+        self.messages += [event.message for event in events]
+
+    def now(self) -> Instant:
+        return Instant(0)
+
+    def wall(self) -> WallTime:
+        return NOON
+
+
+def log() -> tuple[EnvironmentLog, Kept]:
+    kept = Kept()
+    stream = LogStream(AccountId("000000000000"), Region("us-east-1"), "/aws/lambda/f", "s")
+    return EnvironmentLog(stream, kept, TextLines(version(), "python:3.11.v7"), kept), kept
+
+
+def test_the_tail_is_the_last_4_kb_of_one_invocation_and_all_of_it_is_logged() -> None:
+    environment, kept = log()
+    environment.init_start()
+    environment.output(b"at init\n")
+    environment.start(ID, True)
+    environment.output(b"x" * 99 + b"\n" + b"y" * 9999 + b"\n")
+    tail = environment.end(Report(ID, 1, None, 1, None))
+    assert len(tail) == LOG_TAIL_BYTES
+    assert "".join(kept.messages).encode().endswith(tail)
+    assert kept.messages[1:4] == ["at init\n", f"START RequestId: {ID} Version: $LATEST\n", "x" * 99 + "\n"]
+    environment.start(ID, False)
+    assert environment.end(Report(ID, 1, None, 1, None)) == b""
+
+
+def test_the_tail_of_a_failed_init_begins_with_it() -> None:
+    environment, kept = log()
+    environment.init_start()
+    environment.output(b"no luck")
+    failed = failure(FailureKind.EXITED, "Runtime.ExitError", f"RequestId: {ID} Error: why")
+    environment.init_failed(ID, 2 * MILLISECOND, failed)
+    assert environment.end(Report(ID, 1, None, 1, None)) == "".join(kept.messages).encode()
+    assert kept.messages[1:4] == [
+        "no luck",
+        "INIT_REPORT Init Duration: 2.00 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError\n",
+        f"START RequestId: {ID} Version: $LATEST\n",
+    ]
