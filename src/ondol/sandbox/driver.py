@@ -146,7 +146,11 @@ class Sandbox(Protocol):
         ...
 
     def stats(self) -> Stats:
-        """Cheap enough for once per invocation. Zeroes where the machine cannot tell."""
+        """Zeroes where the machine cannot tell."""
+        ...
+
+    def memory_peak_bytes(self) -> int:
+        """As in `stats`, but cheap enough for once per invocation."""
         ...
 
     async def stop(self, grace_s: float) -> None:

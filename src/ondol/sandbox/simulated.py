@@ -265,6 +265,9 @@ class SimulatedSandbox:
             return Stats(memory_peak_bytes=0, cpu_time_ns=0)
         return Stats(memory_peak_bytes=self._runtime.memory_peak_bytes, cpu_time_ns=self._runtime.cpu_time_ns)
 
+    def memory_peak_bytes(self) -> int:
+        return self._runtime.memory_peak_bytes if self._runtime is not None else 0
+
     async def stop(self, grace_s: float) -> None:
         """A runtime heeds SIGTERM at once; without grace it is killed."""
         self._gone = True

@@ -57,7 +57,8 @@ class LogWriter:
         self._dropped: dict[LogStream, int] = {}
         self._waiting: list[threading.Event] = []
         self._closing = False
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._live: dict[LogStream, _Live] = {}
         self._forget_above = _FORGET_ABOVE
         self._failing = False
@@ -72,7 +73,8 @@ class LogWriter:
         size = 0
         for event in events:
             size += len(event.message) + _EVENT_OVERHEAD
-        with self._changed:
+        # The lock by itself: entering the condition goes through two calls more.
+        with self._lock:
             self._pending.append((stream, events, size))
             self._pending_bytes += size
             if len(self._pending) == 1:

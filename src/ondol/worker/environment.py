@@ -12,7 +12,7 @@ from ondol.model.ids import EnvironmentId, RequestId
 from ondol.model.invocation import FunctionFailure, InvocationEnd
 from ondol.model.limits import Phases
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
-from ondol.sandbox.driver import Exit, Sandbox, StartSpec
+from ondol.sandbox.driver import Exit, Sandbox, SandboxError, StartSpec
 from ondol.worker.api import (
     EnvironmentBusy,
     InitFailed,
@@ -89,7 +89,12 @@ class EnvironmentShell:
         """Start the runtime, and wait until it asks for its first invocation or fails to. Raises `SandboxError`."""
         self._log.init_start()
         self._sandbox.attach(self)
-        await self._sandbox.start(spec)
+        try:
+            await self._sandbox.start(spec)
+        except SandboxError:
+            self._init.cancel()
+            self.stop()
+            raise
         self._perform(self._machine.began())
         return await self._init
 
@@ -230,7 +235,7 @@ class EnvironmentShell:
             # The client need not wait for its log to be written.
             self._sink.finish(failure, b"")
         self._sandbox.drain_output()
-        peak = self._sandbox.stats().memory_peak_bytes
+        peak = self._sandbox.memory_peak_bytes()
         tail = self._log.end(Report(head.request_id, duration_ns, init_ns, peak, failure))
         if head.want_tail:
             self._sink.finish(failure, tail)
@@ -248,7 +253,7 @@ class EnvironmentShell:
     def _fail_init(self, failure: FunctionFailure, init_ns: int) -> None:
         self._sandbox.drain_output()
         self._log.init_failed(self._cause, init_ns, failure)
-        peak = self._sandbox.stats().memory_peak_bytes
+        peak = self._sandbox.memory_peak_bytes()
         tail = self._log.end(Report(self._cause, init_ns, None, peak, failure))
         self._init.set_result(InitFailed(msgspec.structs.replace(failure, log_tail=tail)))
 

@@ -36,12 +36,13 @@ def main() -> None:
     directory, owner = sys.argv[1:3]
     descriptor, lock, first_user = map(int, sys.argv[3:])
     process.set_name("ondol-spawner")
-    # The closed socket says it too, unless some child of the platform's has inherited the other end.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    platform = socket.socket(fileno=descriptor)
+    # The closed socket says it too, unless some child of the platform's has inherited the other end. Hearing of it
+    # twice must not interrupt the leaving: there is one way out, the socket's end.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: _hang_up(platform))
     process.die_with_parent(signal.SIGTERM)
     for inherited in (descriptor, lock):
         os.set_inheritable(inherited, False)
-    platform = socket.socket(fileno=descriptor)
     scratch = _private_mounts(directory)
     groups = cgroups.probe(owner)
     opening = Opening(platform, directory, scratch, groups, first_user)
@@ -111,9 +112,13 @@ def _private_mounts(directory: str) -> str:
     return scratch
 
 
+def _hang_up(platform: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        platform.shutdown(socket.SHUT_RDWR)
+
+
 def _end_everything(groups: cgroups.Cgroups) -> None:
     """Kill all that is left in this PID namespace, and remove the cgroups."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent's death is told twice, and must not interrupt this
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     # The frozen die of it only now that this thaws them.

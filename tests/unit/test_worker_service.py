@@ -1,0 +1,137 @@
+"""The worker's shell on simulated sandboxes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ondol.counting.service import CountingService
+from ondol.http import Sweep
+from ondol.linux.clock import SystemClock
+from ondol.model.errors import PlatformError
+from ondol.model.function import FunctionKey, FunctionVersion, LogSettings
+from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, Region, RequestId, VersionId, WorkerId
+from ondol.model.limits import AccountLimits
+from ondol.model.runtime import Launch, Runtime
+from ondol.sandbox.driver import StartSpec
+from ondol.sandbox.simulated import Answer, Behaviour, Phase, SimulatedDriver
+from ondol.telemetry.api import LogEvent, LogStream
+from ondol.worker.api import Started, StartRequest
+from ondol.worker.service import WorkerService, WorkerSettings
+
+CODE = CodeDigest("c" * 64)
+VERSION = FunctionVersion(
+    VersionId("f/1"),
+    function=FunctionKey(AccountId("000000000000"), Region("us-east-1"), "f"),
+    version="$LATEST",
+    runtime="python3.11",
+    handler="m.h",
+    code=CODE,
+    role="r",
+    memory_mb=128,
+    timeout_s=3,
+    tmp_mb=512,
+    environment={},
+    logs=LogSettings("/aws/lambda/f"),
+)
+
+
+class Nobody:
+    """Hears of ends."""
+
+    def __init__(self) -> None:
+        self.an_end = asyncio.Event()
+
+    async def ended(self, environment: EnvironmentId) -> None:
+        self.an_end.set()
+
+
+class NoLogs:
+    def write(self, stream: LogStream, events: "list[LogEvent] | tuple[LogEvent, ...]") -> None:
+        pass
+
+
+class Plain:
+    """A function that is ready at once and answers null."""
+
+    def init(self) -> Phase:
+        return Phase()
+
+    def invoke(self, request_id: str, event: bytes) -> Phase:
+        return Phase(ending=Answer(b"null"))
+
+
+def behave(spec: StartSpec) -> Behaviour:
+    return Plain()
+
+
+def with_worker(work: Callable[[WorkerService, SimulatedDriver, Nobody, set[CodeDigest]], Awaitable[None]]) -> None:
+    async def run() -> None:
+        clock, driver, nobody = SystemClock(), SimulatedDriver(behave), Nobody()
+        stored = {CODE}
+        names = iter(range(1000))
+
+        async def package(digest: CodeDigest) -> Path | None:
+            return Path("/somewhere") if digest in stored else None
+
+        worker = WorkerService(
+            WorkerSettings(WorkerId("w"), slots_ahead=1),
+            driver=driver,
+            resolve_runtime=lambda name, nearest: Runtime(name, "3.11.0", Launch.ZYGOTE, ()),
+            package=package,
+            logs=NoLogs(),
+            counting=CountingService(AccountLimits(), clock),
+            clock=clock,
+            sweep=Sweep(clock),
+            new_id=lambda: f"id-{next(names)}",
+        )
+        await worker.open(nobody)
+        try:
+            await work(worker, driver, nobody, stored)
+        finally:
+            await worker.close()
+
+    asyncio.run(run())
+
+
+def start(name: str, version: FunctionVersion = VERSION) -> StartRequest:
+    return StartRequest(EnvironmentId(name), version, RequestId("cause"))
+
+
+def test_an_environment_starts_and_stops() -> None:
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        assert isinstance(await worker.start(start("e")), Started)
+        assert [environment.state for environment in worker.status().environments] == ["idle"]
+        await worker.stop(EnvironmentId("e"))
+        await nobody.an_end.wait()
+        assert worker.status().environments == []
+
+    with_worker(work)
+
+
+def test_what_cannot_start_leaves_nothing() -> None:
+    without_layer = msgspec.structs.replace(VERSION, layers=(CodeDigest("missing"),))
+
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        with pytest.raises(PlatformError, match="no environment could be started"):
+            await worker.start(start("e", without_layer))
+        await nobody.an_end.wait()
+        assert worker.status().environments == []
+
+    with_worker(work)
+
+
+def test_code_trees_are_kept_while_they_are_stored_or_run() -> None:
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        await worker.start(start("e"))
+        stored.clear()
+        await worker.collect()
+        assert await driver.trees() == {CODE}
+        await worker.stop(EnvironmentId("e"))
+        await nobody.an_end.wait()
+        await worker.collect()
+        assert await driver.trees() == frozenset()
+
+    with_worker(work)
