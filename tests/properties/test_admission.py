@@ -66,7 +66,7 @@ class Admission(RuleBasedStateMachine):
         self.now = Instant(self.now + seconds * SECOND)
         for id, frontend in self.frontends.items():
             lost = self.counting.renewed(id, frontend.grants(), self.now)
-            frontend.renewed(lost, 15 * SECOND, self.now)
+            frontend.renewed(lost, self.now)
         self.counting.expire(self.now)
 
     def perform(self, frontend: FrontendId, commands: list[Command]) -> None:

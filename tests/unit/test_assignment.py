@@ -32,7 +32,7 @@ def environment(name: str, version: VersionId = VERSION) -> Environment:
 
 
 def grant(n: int, id: int = 1, pool: Pool = POOL, rate: int = 1000) -> Grant:
-    return Grant(id, pool, n, 15 * SECOND, id, rate)
+    return Grant(id, pool, n, 15 * SECOND, rate)
 
 
 def arrive(assignment: Assignment, request: str, version: VersionId = VERSION, pool: Pool = POOL) -> list[Command]:
@@ -138,7 +138,7 @@ def test_an_expired_grant_is_not_drawn_from_and_a_renewed_one_is() -> None:
     assignment = ready(1, "only")
     later = Instant(NOW + 16 * SECOND)
     assert assignment.arrived(RequestId("a"), VERSION, POOL, later) == [AskPermits(POOL, SMALLEST_BLOCK)]
-    assignment.renewed(frozenset(), 15 * SECOND, later)
+    assignment.renewed(frozenset(), later)
     assert isinstance(assignment.granted(grant(1, id=2), later)[0], Run)
     assert isinstance(assignment.arrived(RequestId("b"), VERSION, POOL, later)[0], Want)
 

@@ -52,7 +52,7 @@ def version(timeout_s: int = 3) -> FunctionVersion:
 
 
 def head(request: RequestId = ONE) -> InvocationHead:
-    return InvocationHead(request, EnvironmentId("e"), 1, 1, "arn", 2)
+    return InvocationHead(request, EnvironmentId("e"), 1, "arn", 2)
 
 
 def at(milliseconds: float) -> Instant:

@@ -207,7 +207,8 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _canonical_query(pairs: list[tuple[str, str]]) -> str:
-    return "&".join(sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs))
+    encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs)
+    return "&".join(f"{name}={value}" for name, value in encoded)
 
 
 def _presigned_body(service: str) -> str:

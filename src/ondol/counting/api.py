@@ -22,13 +22,12 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     """The right to run `n` invocations at once, until `ttl` after the last renewal."""
 
     id: int
+    """Grows with every grant and is never given again: a worker that was told one is dead refuses it for ever."""
+
     pool: Pool
     n: int
     ttl: int
     """Nanoseconds."""
-
-    fence: int
-    """Grows with each grant of a pool; a worker refuses one lower than it has been told is dead."""
 
     requests_per_s: int
     """This holder's share of the pool's request rate, for all its grants of the pool together."""

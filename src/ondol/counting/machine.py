@@ -75,7 +75,7 @@ class CountingMachine:
         self._grants: dict[int, _Grant] = {}
         self._requests: dict[int, _Request] = {}
         self._growth: dict[FunctionKey, TokenBucket] = {}
-        self._fence = 0
+        self._last_grant = 0
 
     def joined(self, holder: FrontendId) -> None:
         if holder not in self._holders:
@@ -203,11 +203,11 @@ class CountingMachine:
         if n <= 0:
             reserved = pool.function is not None
             return Refusal(pool, ThrottleReason.RESERVED_CONCURRENCY if reserved else ThrottleReason.CONCURRENCY)
-        self._fence += 1
-        self._grants[self._fence] = _Grant(pool, holder, n, Instant(now + GRANT_TTL))
+        self._last_grant += 1
+        self._grants[self._last_grant] = _Grant(pool, holder, n, Instant(now + GRANT_TTL))
         self._count(pool, n)
         rate = self.limit(pool) * self._limits.requests_per_concurrency // max(1, len(self._holders))
-        return Grant(self._fence, pool, n, GRANT_TTL, self._fence, max(1, rate))
+        return Grant(self._last_grant, pool, n, GRANT_TTL, max(1, rate))
 
     def _shrink(self, id: int, n: int) -> None:
         grant = self._grants.get(id)

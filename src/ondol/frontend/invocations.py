@@ -24,9 +24,9 @@ from ondol.frontend.machine import (
 from ondol.model.errors import InvariantError, Outcome, PlatformError, TooManyRequests
 from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
-from ondol.model.time import SECOND, Clock
-from ondol.worker.api import EnvironmentBusy, InvocationHead, PayloadDoor, PayloadSink, PayloadSource
-from ondol.worker_manager.api import Environment, StartFailure, WorkerManager
+from ondol.model.time import Clock
+from ondol.worker.api import EnvironmentBusy, GrantDead, InvocationHead, PayloadDoor, PayloadSink, PayloadSource
+from ondol.worker_manager.api import Environment, NoRoom, StartFailure, WorkerManager
 
 RENEW_S = 5.0
 """Grants live for three times as long."""
@@ -103,6 +103,12 @@ class Invocations:
                 self._spawn(self._manager.given_back(environment.id))
                 turn = await self._turn(invocation, self._assignment.bounced(request, environment))
                 continue
+            except GrantDead:
+                self._assignment.lost(turn.permit)
+                self._finish(request, environment, reusable=True)
+                again = self._assignment.arrived(request, version.id, invocation.pool, self._clock.now())
+                turn = await self._turn(invocation, again)
+                continue
             except PlatformError:
                 self._finish(request, environment, reusable=False)
                 raise
@@ -178,7 +184,7 @@ class Invocations:
         while True:
             await asyncio.sleep(RENEW_S)
             lost = await self._counting.renew(self.id, self._assignment.grants())
-            self._assignment.renewed(lost, int(3 * RENEW_S * SECOND), self._clock.now())
+            self._assignment.renewed(lost, self._clock.now())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -200,7 +206,6 @@ def _head(invocation: Invocation, turn: Run) -> InvocationHead:
         invocation.request_id,
         turn.environment.id,
         turn.permit.grant,
-        turn.permit.fence,
         invocation.target.invoked_arn,
         invocation.payload_bytes,
         invocation.client_context,
@@ -215,6 +220,8 @@ def _give_up(invocation: Invocation, failure: Run | StartFailure) -> None:
         invocation.sink.finish(failure, failure.log_tail if invocation.want_tail else b"")
     elif isinstance(failure, ThrottleReason):
         raise throttled(failure)
+    elif isinstance(failure, NoRoom):
+        raise PlatformError(f"No worker has room for another environment: {failure.reason}", Outcome.NOT_STARTED)
     else:
         assert not isinstance(failure, Run)
-        raise PlatformError(f"No worker has room for another environment: {failure.reason}", Outcome.NOT_STARTED)
+        raise PlatformError(failure.reason, Outcome.NOT_STARTED)

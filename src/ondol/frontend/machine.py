@@ -164,14 +164,18 @@ class Assignment:
         """All grants held, to be renewed."""
         return [grant for state in self._pools.values() for grant in state.permits.grants]
 
-    def renewed(self, lost: frozenset[int], ttl: int, now: Instant) -> None:
+    def renewed(self, lost: frozenset[int], now: Instant) -> None:
         """Counting answered the renewal."""
         for state in self._pools.values():
             for grant in state.permits.grants:
                 if grant in lost:
                     state.permits.lost(grant)
                 else:
-                    state.permits.renewed(grant, ttl, now)
+                    state.permits.renewed(grant, now)
+
+    def lost(self, permit: Permit) -> None:
+        """A worker says that this permit's grant is dead: nothing is drawn from it any more."""
+        self._pools[permit.pool].permits.lost(permit.grant)
 
     # Environments
 

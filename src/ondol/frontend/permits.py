@@ -17,17 +17,16 @@ class Permit(msgspec.Struct, frozen=True, gc=False):
 
     pool: Pool
     grant: int
-    fence: int
 
 
 class _Held:
-    __slots__ = ("fence", "free", "grant", "total", "until")
+    __slots__ = ("free", "grant", "total", "ttl", "until")
 
     def __init__(self, grant: Grant, now: Instant) -> None:
         self.grant = grant.id
-        self.fence = grant.fence
         self.total = grant.n
         self.free = grant.n
+        self.ttl = grant.ttl
         self.until = now + grant.ttl
 
 
@@ -59,7 +58,7 @@ class PoolPermits:
         for held in self._grants.values():
             if held.free and now < held.until:
                 held.free -= 1
-                return Permit(self.pool, held.grant, held.fence)
+                return Permit(self.pool, held.grant)
         return None
 
     def put_back(self, permit: Permit) -> bool:
@@ -98,11 +97,11 @@ class PoolPermits:
         if held.total == 0:
             del self._grants[held.grant]
 
-    def renewed(self, grant: int, ttl: int, now: Instant) -> None:
-        """Counting keeps this grant for `ttl` more nanoseconds."""
+    def renewed(self, grant: int, now: Instant) -> None:
+        """Counting keeps this grant for another time to live."""
         held = self._grants.get(grant)
         if held is not None:
-            held.until = now + ttl
+            held.until = now + held.ttl
 
     def lost(self, grant: int) -> None:
         """Counting holds this grant no longer."""

@@ -1,7 +1,7 @@
 """A timer wheel: many timers, most of which never fire, at the price of a dictionary entry each.
 
-Pure: the shell asks `next_tick` when to wake and calls `advance`. Timers fire at the first tick at or after their
-instant, so up to one tick late and never early.
+Pure: the shell calls `advance` at each tick, or sleeps until `next_tick`. Timers fire at the first tick at or after
+their instant, so up to one tick late and never early.
 """
 
 import heapq

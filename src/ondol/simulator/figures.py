@@ -5,12 +5,13 @@ from collections import Counter
 from ondol.model.ids import EnvironmentId, WorkerId
 from ondol.model.invocation import FunctionFailure
 from ondol.model.time import Instant
-from ondol.worker_manager.api import NoRoom, StartFailure
+from ondol.worker_manager.api import HostFailed, NoRoom, StartFailure
 
 ANSWERED = "answered"
 GONE = "client gone"
 ABANDONED = "environment stopped"
 NO_ROOM = "no room"
+HOST_FAILED = "host failed"
 
 
 class Figures:
@@ -77,4 +78,6 @@ def refusal(failure: StartFailure) -> str:
         return f"init: {failure.error_type}"
     if isinstance(failure, NoRoom):
         return NO_ROOM
+    if isinstance(failure, HostFailed):
+        return HOST_FAILED
     return failure.value

@@ -40,7 +40,6 @@ from ondol.worker_manager.machine import ManagerMachine
 HOUSEKEEPING = 5 * SECOND
 """Counting sweeps, workers report and grants are renewed, all this often."""
 
-GRANTS_LIVE = 3 * HOUSEKEEPING
 TICK = 50 * MILLISECOND
 """Of the manager's timers."""
 
@@ -171,7 +170,7 @@ class Kernel:
         self._lent[environment.id] = (front, environment)
         if self._log is not None:
             self._note("run", request, environment.id, f"grant {permit.grant} on {environment.worker}")
-        head = InvocationHead(request, environment.id, permit.grant, permit.fence, "", 0)
+        head = InvocationHead(request, environment.id, permit.grant, "", 0)
         if not self.hosts.invoke(head, call):
             front.waiting[request] = call
             self.timeline.soon((self._give_back_environment, environment.id))
@@ -222,7 +221,7 @@ class Kernel:
                 self.hosts.end(worker, dead)
         for front in self.frontends:
             lost = self.counting.renewed(front.id, front.assignment.grants(), now)
-            front.assignment.renewed(lost, GRANTS_LIVE, now)
+            front.assignment.renewed(lost, now)
         if len(self.timeline):
             self.timeline.at_tick(now + HOUSEKEEPING, HOUSEKEEPING, HOUSEKEEPING_TURN, self._keep_house, None)
 

@@ -3,9 +3,13 @@
 ```
  slot ── start ──▶ INIT ── next ──▶ IDLE ◀──────▶ FROZEN        one machine per environment (`machine.py`)
                     │               │  ▲
-       error, exit, time-out     invoke  response and next
-                    ▼               ▼  │
-                  ENDED ◀──────── BUSY ┘    time-out, exit, out of memory: ENDED, and the sandbox is stopped
+       error, exit, time-out     invoke  next
+                    │               ▼  │
+                    ▼             BUSY │    time-out, exit, out of memory: ENDED, and the sandbox is stopped
+                  ENDED ◀───────────┤  │
+                                 result: the client is answered
+                                    ▼  │
+                                RESPONDED
 ```
 
 Never decides for other hosts.

@@ -33,7 +33,6 @@ class InvocationHead(msgspec.Struct, frozen=True, gc=False):
     request_id: RequestId
     environment: EnvironmentId
     grant: int
-    fence: int
     invoked_arn: str
     payload_bytes: int
     client_context: str | None = None
@@ -76,11 +75,16 @@ class EnvironmentBusy(OndolError):
     """
 
 
+class GrantDead(OndolError):
+    """Counting holds the grant of this invocation no longer. Nothing was started."""
+
+
 class PayloadDoor(Protocol):
     async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
         """Run one invocation; returns when its environment is ready for the next one, or gone.
 
-        A failed function is told to the sink. Raises `EnvironmentBusy` (nothing was started) or `PlatformError`.
+        A failed function is told to the sink. Raises `EnvironmentBusy` or `GrantDead` (nothing was started), or
+        `PlatformError`.
         """
         ...
 

@@ -15,7 +15,7 @@ from ondol.model.function import FunctionVersion
 from ondol.model.ids import RequestId
 from ondol.model.invocation import FailureKind, FunctionFailure
 from ondol.model.limits import MEBIBYTE
-from ondol.model.time import MILLISECOND, SECOND, WallTime
+from ondol.model.time import MILLISECOND, WallTime
 
 LONGEST_LINE = 262_144
 """A longer one is cut into several events, as CloudWatch Logs does."""
@@ -90,10 +90,16 @@ class TextLines:
         """The lines that close an invocation."""
         lines = []
         if report.failure is not None and report.failure.kind in STATUS:
-            lines.append(_what_happened(time, report, report.failure))
+            lines.append(self._what_happened(time, report, report.failure))
         lines.append(f"END RequestId: {report.request}\n")
         lines.append(self._report(report))
         return lines
+
+    def _what_happened(self, time: WallTime, report: Report, failure: FunctionFailure) -> str:
+        """The one event in which the platform tells why a runtime did not live to answer."""
+        if failure.kind is FailureKind.TIMED_OUT:
+            return f"{iso8601(time)} {report.request} Task timed out after {self._version.timeout_s:.2f} seconds\n\n"
+        return f"{msgspec.json.decode(failure.payload)['errorMessage']}\n{failure.error_type}\n"
 
     def _report(self, report: Report) -> str:
         duration_ms = report.duration_ns / MILLISECOND
@@ -182,13 +188,6 @@ def runtime_version(name: str, version: str) -> str:
 def _status(failure: FunctionFailure) -> str:
     status = f"Status: {STATUS.get(failure.kind, 'error')}"
     return status if failure.kind is FailureKind.TIMED_OUT else f"{status}\tError Type: {failure.error_type}"
-
-
-def _what_happened(time: WallTime, report: Report, failure: FunctionFailure) -> str:
-    """The one event in which the platform tells why a runtime did not live to answer."""
-    if failure.kind is FailureKind.TIMED_OUT:
-        return f"{iso8601(time)} {report.request} Task timed out after {report.duration_ns / SECOND:.2f} seconds\n\n"
-    return f"{msgspec.json.decode(failure.payload)['errorMessage']}\n{failure.error_type}\n"
 
 
 def _billed_ms(report: Report) -> int:

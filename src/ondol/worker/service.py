@@ -22,6 +22,7 @@ from ondol.telemetry.api import LogSink, LogStream
 from ondol.worker.api import (
     EnvironmentBusy,
     EnvironmentStatus,
+    GrantDead,
     InitFailed,
     InvocationHead,
     PayloadSink,
@@ -77,6 +78,7 @@ class WorkerService:
         self._slots = Slots(driver, settings.slots_ahead, settings.slots_at_once, new_id)
         self._environments: dict[EnvironmentId, EnvironmentShell] = {}
         self._unpacked: set[CodeDigest] = set()
+        self._dead_grants: set[int] = set()
         self._unpacking: dict[CodeDigest, asyncio.Task[None]] = {}
         self._wheel: TimerWheel[EnvironmentId] = TimerWheel(TICK)
         self._observer: WorkerObserver | None = None
@@ -148,6 +150,8 @@ class WorkerService:
     # The payload door
 
     async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
+        if head.grant in self._dead_grants:
+            raise GrantDead(f"grant {head.grant} is dead")
         environment = self._environments.get(head.environment)
         if environment is None:
             raise EnvironmentBusy(f"environment {head.environment} is not here")
@@ -250,7 +254,7 @@ class WorkerService:
             for environment in self._environments.values():
                 if (head := environment.running) is not None:
                     running[head.grant] = running.get(head.grant, 0) + 1
-            dead = await self._counting.running(self.id, running)
+            self._dead_grants |= await self._counting.running(self.id, running)
             for environment in list(self._environments.values()):
-                if (head := environment.running) is not None and head.grant in dead:
+                if (head := environment.running) is not None and head.grant in self._dead_grants:
                     environment.stop()

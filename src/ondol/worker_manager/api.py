@@ -23,8 +23,14 @@ class NoRoom(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-StartFailure = FunctionFailure | ThrottleReason | NoRoom
-"""Why the environment that an invocation asked for is not coming: its init failed, it may not grow, no room."""
+class HostFailed(msgspec.Struct, frozen=True, gc=False):
+    """The worker could not make the environment: its own fault, not the function's. Nothing started."""
+
+    reason: str
+
+
+StartFailure = FunctionFailure | ThrottleReason | NoRoom | HostFailed
+"""Why the environment that an invocation asked for is not coming: its init failed, it may not grow, no room, ..."""
 
 
 class WorkerManager(Protocol):

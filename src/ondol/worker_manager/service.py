@@ -14,7 +14,7 @@ from ondol.model.time import MILLISECOND, SECOND, Clock
 from ondol.model.timers import TimerWheel
 from ondol.placement.api import Placement
 from ondol.worker.api import Started, StartRequest, Worker
-from ondol.worker_manager.api import EnvironmentHolder, NoRoom
+from ondol.worker_manager.api import EnvironmentHolder, HostFailed
 from ondol.worker_manager.machine import (
     AskGrowth,
     Command,
@@ -124,7 +124,7 @@ class WorkerManagerService:
         try:
             answer = await self._workers(command.worker).start(request)
         except PlatformError as error:
-            await self._perform(self._machine.start_failed(command.environment, NoRoom(error.message)))
+            await self._perform(self._machine.start_failed(command.environment, HostFailed(error.message)))
             return
         if isinstance(answer, Started):
             await self._perform(self._machine.started(command.environment, self._clock.now()))

@@ -56,8 +56,7 @@ class RuntimeApi:
     def __init__(self, address: str, connection: socket.socket | None) -> None:
         host, _, port = address.rpartition(":")
         self._target = (host, int(port))
-        version = ".".join(map(str, sys.version_info[:3]))
-        self._fixed = f"Host: {address}\r\nUser-Agent: ondol-python/{version}\r\n"
+        self._fixed = f"Host: {address}\r\n"
         self._next = f"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n{self._fixed}\r\n".encode()
         self._buffer = b""
         self._socket = connection or socket.create_connection(self._target)
