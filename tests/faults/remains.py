@@ -1,6 +1,7 @@
 """What of an ondol is left on the machine: processes, mounts, cgroups, namespaces."""
 
 import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,9 +33,26 @@ def namespaces(pids: set[int]) -> set[str]:
     return _namespaces_of(PROC / str(pid) for pid in pids) - _namespaces_of([PROC / "self"])
 
 
-def in_use(wanted: set[str]) -> set[str]:
-    """Which of these namespaces some process still has."""
-    return wanted & _namespaces_of(entry for entry in PROC.iterdir() if entry.name.isdigit())
+def now_ticks() -> int:
+    """Now, in the clock ticks since boot in which the kernel says when a process started."""
+    uptime = float((PROC / "uptime").read_text().split()[0])
+    return int(uptime * os.sysconf("SC_CLK_TCK"))
+
+
+def in_use(wanted: set[str], before: int) -> set[str]:
+    """Which of these namespaces a process still has that started before this tick.
+
+    The kernel gives the number of a namespace that is gone to the next one that anybody makes.
+    """
+    old = [entry for entry in PROC.iterdir() if entry.name.isdigit() and _started(entry) < before]
+    return wanted & _namespaces_of(old)
+
+
+def _started(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return sys.maxsize
 
 
 def _namespaces_of(processes: Iterable[Path]) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from remains import descendants, in_use, namespaces, wait_until_gone
+from remains import descendants, in_use, namespaces, now_ticks, wait_until_gone
 
 from ondol_process import ROLE, RUNTIME, OndolProcess, package
 
@@ -132,11 +132,12 @@ def test_round(survivor: tuple[OndolProcess, Client], seed: int) -> None:
     assert ondol.process is not None
     processes = descendants(ondol.process.pid)
     spaces = namespaces(processes)
+    killed_at = now_ticks()
     ondol.kill()
     until.set()
     working.join()
     assert wait_until_gone(ondol.data_dir, processes) == []
-    assert in_use(spaces) == set()
+    assert in_use(spaces, killed_at) == set()
 
 
 @pytest.mark.root
