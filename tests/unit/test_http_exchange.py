@@ -316,6 +316,36 @@ def test_a_handler_may_answer_later_from_a_callback(run):
 
 
 @on_both_loops
+def test_a_response_sent_with_the_next_leaves_with_it_if_that_was_asked_for_and_at_once_if_not(run):
+    parked: list[Response] = []
+
+    def serve(request: Request, response: Response) -> None:
+        if request.path == "/park":
+            parked.append(response)
+        else:
+            response.send(200, (), b"kept", with_next=True)
+
+    async def scenario():
+        async with serving(serve) as running:
+            client = await running.connect()
+            client.send(get("/alone"))
+            assert (await client.reply()).body == b"kept"
+            client.send(get("/followed") + get("/park"))
+            other = await running.connect()
+            while not parked:
+                other.send(get("/alone"))
+                await other.reply()
+            received = asyncio.ensure_future(client.reply())
+            await asyncio.sleep(0)
+            assert not received.done()
+            parked[0].send(200, (), b"parked")
+            assert (await received).body == b"kept"
+            assert (await client.reply()).body == b"parked"
+
+    run(scenario())
+
+
+@on_both_loops
 def test_a_response_that_would_break_the_framing_is_not_sent(run):
     refused = []
     attempts = [

@@ -15,7 +15,7 @@ from ondol.model.function import FunctionKey, FunctionVersion, LogSettings
 from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, Region, RequestId, VersionId, WorkerId
 from ondol.model.limits import AccountLimits
 from ondol.model.runtime import Launch, Runtime
-from ondol.sandbox.driver import StartSpec
+from ondol.sandbox.driver import StartSpec, UnpackLimits
 from ondol.sandbox.simulated import Answer, Behaviour, Phase, SimulatedDriver
 from ondol.telemetry.api import LogEvent, LogStream
 from ondol.worker.api import Started, StartRequest
@@ -133,5 +133,24 @@ def test_code_trees_are_kept_while_they_are_stored_or_run() -> None:
         await nobody.an_end.wait()
         await worker.collect()
         assert await driver.trees() == frozenset()
+
+    with_worker(work)
+
+
+def test_functions_with_the_same_code_share_one_unpacking() -> None:
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        unpack, asked = driver.unpack, 0
+
+        async def counted(archive: Path, digest: CodeDigest, limits: UnpackLimits) -> None:
+            nonlocal asked
+            asked += 1
+            await asyncio.sleep(0)
+            await unpack(archive, digest, limits)
+
+        driver.unpack = counted  # type: ignore[method-assign]
+        account = AccountId("000000000000")
+        await asyncio.gather(*(worker.prepare(account, "python3.11", False, CODE) for _ in range(5)))
+        await worker.prepare(account, "python3.11", False, CODE)
+        assert asked == 1
 
     with_worker(work)
