@@ -4,10 +4,11 @@ A warm invocation awaits nobody here but the worker.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ondol.background import Background
 from ondol.counting.api import Counting, Grant, Pool
 from ondol.frontend.directory import Target
 from ondol.frontend.machine import (
@@ -21,7 +22,7 @@ from ondol.frontend.machine import (
     Run,
     Want,
 )
-from ondol.model.errors import InvariantError, Outcome, PlatformError, TooManyRequests
+from ondol.model.errors import Outcome, PlatformError, TooManyRequests
 from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
 from ondol.model.time import Clock
@@ -71,7 +72,7 @@ class Invocations:
         self._workers = workers
         self._clock = clock
         self._waiting: dict[RequestId, tuple[Invocation, asyncio.Future[Run | StartFailure]]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._background = Background("asking another service")
         self._renewing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -100,7 +101,7 @@ class Invocations:
             try:
                 end = await door.invoke(_head(invocation, turn), invocation.source, invocation.sink)
             except EnvironmentBusy:
-                self._spawn(self._manager.given_back(environment.id))
+                self._background.spawn(self._manager.given_back(environment.id))
                 turn = await self._turn(invocation, self._assignment.bounced(request, environment))
                 continue
             except GrantDead:
@@ -164,14 +165,14 @@ class Invocations:
                 case Refuse(request, reason):
                     self._waiting.pop(request)[1].set_exception(throttled(reason))
                 case AskPermits(pool, n):
-                    self._spawn(self._ask_permits(pool, n))
+                    self._background.spawn(self._ask_permits(pool, n))
                 case Want(request, _):
                     version = self._waiting[request][0].target.version
-                    self._spawn(self._manager.want(self.id, request, version))
+                    self._background.spawn(self._manager.want(self.id, request, version))
                 case GiveBackPermit(grant):
-                    self._spawn(self._counting.give_back(self.id, grant, 1))
+                    self._background.spawn(self._counting.give_back(self.id, grant, 1))
                 case GiveBackEnvironment(environment):
-                    self._spawn(self._manager.given_back(environment))
+                    self._background.spawn(self._manager.given_back(environment))
 
     async def _ask_permits(self, pool: Pool, n: int) -> None:
         answer = await self._counting.grant(self.id, pool, n)
@@ -185,16 +186,6 @@ class Invocations:
             await asyncio.sleep(RENEW_S)
             lost = await self._counting.renew(self.id, self._assignment.grants())
             self._assignment.renewed(lost, self._clock.now())
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._over)
-
-    def _over(self, task: "asyncio.Task[None]") -> None:
-        self._under_way.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise InvariantError("asking another service failed in a way that nobody foresaw") from error
 
 
 def throttled(reason: ThrottleReason) -> TooManyRequests:

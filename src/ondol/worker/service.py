@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from ondol.background import Background
 from ondol.control.api import PrepareError
 from ondol.counting.api import Counting
 from ondol.http import Sweep
@@ -84,7 +85,7 @@ class WorkerService:
         self._observer: WorkerObserver | None = None
         self._sweep = sweep
         self._background: list[asyncio.Task[None]] = []
-        self._ended: set[asyncio.Task[None]] = set()
+        self._ends = Background("telling an environment's end")
         self._nobody_left: asyncio.Event | None = None
 
     @property
@@ -216,9 +217,7 @@ class WorkerService:
     def _stopped(self, environment: EnvironmentShell) -> None:
         del self._environments[environment.id]
         if self._observer is not None:
-            task = asyncio.get_running_loop().create_task(self._tell_end(self._observer, environment.id))
-            self._ended.add(task)
-            task.add_done_callback(self._ended.discard)
+            self._ends.spawn(self._tell_end(self._observer, environment.id))
         if self._nobody_left is not None and not self._environments:
             self._nobody_left.set()
 

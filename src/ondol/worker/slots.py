@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ondol.background import Background
 from ondol.model.ids import AccountId, SandboxId
 from ondol.model.runtime import Runtime
 from ondol.sandbox.driver import Driver, Sandbox, SandboxError, SlotSpec
@@ -36,7 +37,7 @@ class Slots:
         self._at_once = at_once
         self._new_id = new_id
         self._kinds: dict[SlotKey, _Kind] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing = Background("preparing a slot")
         self._closed = False
 
     async def take(self, key: SlotKey) -> Sandbox:
@@ -67,8 +68,7 @@ class Slots:
 
     async def close(self) -> None:
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
+        self._preparing.cancel()
         for kind in self._kinds.values():
             for sandbox in kind.ready:
                 await sandbox.stop(0.0)
@@ -87,9 +87,7 @@ class Slots:
             and len(kind.ready) + kind.preparing < self._ahead + len(kind.waiting)
         ):
             kind.preparing += 1
-            task = asyncio.get_running_loop().create_task(self._prepare(key, kind))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._preparing.spawn(self._prepare(key, kind))
 
     async def _prepare(self, key: SlotKey, kind: _Kind) -> None:
         try:

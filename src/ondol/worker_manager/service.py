@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
+from ondol.background import Background
 from ondol.counting.api import Counting
-from ondol.model.errors import InvariantError, PlatformError
+from ondol.model.errors import PlatformError
 from ondol.model.function import FunctionKey, FunctionVersion, FunctionView
 from ondol.model.ids import EnvironmentId, FrontendId, RequestId, WorkerId
 from ondol.model.invocation import ThrottleReason
@@ -54,7 +55,7 @@ class WorkerManagerService:
         self._holders: dict[FrontendId, EnvironmentHolder] = {}
         self._wheel: TimerWheel[tuple[EnvironmentId, int]] = TimerWheel(TICK)
         self._ticking: asyncio.Task[None] | None = None
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._background = Background("an environment's start or stop")
 
     async def open(self) -> None:
         self._ticking = asyncio.create_task(self._tick_for_ever(), name="worker manager timers")
@@ -62,8 +63,7 @@ class WorkerManagerService:
     async def close(self) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
-        for task in self._under_way:
-            task.cancel()
+        self._background.cancel()
 
     def register(self, holder: EnvironmentHolder) -> None:
         self._holders[holder.id] = holder
@@ -101,7 +101,7 @@ class WorkerManagerService:
                 decision = await self._placement.place(demand)
                 return self._machine.placed(demand.environment, decision, self._clock.now())
             case Start():
-                self._spawn(self._start(command))
+                self._background.spawn(self._start(command))
             case Lend(frontend, environment):
                 self._holders[frontend].lend(environment)
             case TellFailure(frontend, request, version, failure):
@@ -112,7 +112,7 @@ class WorkerManagerService:
                     return self._machine.given_back(environment)
                 return self._machine.kept(environment, again, self._clock.now())
             case Stop(environment, worker, _):
-                self._spawn(self._workers(worker).stop(environment))
+                self._background.spawn(self._workers(worker).stop(environment))
             case Release(environment):
                 await self._placement.release(environment)
             case SetTimer(environment, generation, at):
@@ -130,16 +130,6 @@ class WorkerManagerService:
             await self._perform(self._machine.started(command.environment, self._clock.now()))
         else:
             await self._perform(self._machine.start_failed(command.environment, answer.failure))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._over)
-
-    def _over(self, task: "asyncio.Task[None]") -> None:
-        self._under_way.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise InvariantError("an environment's start or stop failed in a way that nobody foresaw") from error
 
     async def _tick_for_ever(self) -> None:
         while True:

@@ -1,11 +1,12 @@
 """Create, show and list functions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ondol.control import lifecycle, paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Catalog, Stored
 from ondol.control.configuration import describe_latest, describe_version, listed
+from ondol.control.operations.code import CodeOperations
 from ondol.control.operations.lookup import (
     Answer,
     Operations,
@@ -15,40 +16,16 @@ from ondol.control.operations.lookup import (
     key_of,
     labels_from,
 )
-from ondol.control.packages import Packages
 from ondol.control.policy import check_source, check_storage, check_tags
 from ondol.control.records import Edit
 from ondol.control.refusals import refuse_unserved
-from ondol.control.registry import Registry
 from ondol.control.settings import first_settings
-from ondol.control.settler import Settler
 from ondol.control.versions import last_number, published
-from ondol.model.errors import InvalidParameterValue, ResourceConflict
+from ondol.model.errors import ResourceConflict
 from ondol.model.function import LATEST, FunctionKey
-from ondol.model.time import Clock
-
-CannotRun = Callable[[str], str | None]
-"""Why a runtime cannot be run here, or None if it can."""
 
 
-class FunctionOperations:
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        packages: Packages,
-        settler: Settler,
-        cannot_run: CannotRun,
-        clock: Clock,
-        new_id: Callable[[], str],
-    ) -> None:
-        self._registry = registry
-        self._packages = packages
-        self._settler = settler
-        self._cannot_run = cannot_run
-        self._clock = clock
-        self._new_id = new_id
-
+class FunctionOperations(CodeOperations):
     def table(self) -> Operations:
         return {
             "CreateFunction": self.create,
@@ -64,7 +41,7 @@ class FunctionOperations:
         refuse_unserved(parameters)
         content = parameters["Code"]["ZipFile"]
         self._require_absent(key, self._registry.catalog.get(key))
-        check_runtime(self._cannot_run, parameters)
+        self._check_runtime(parameters)
         tags = dict(parameters.get("Tags") or {})
         check_tags(tags)
         package = await self._packages.inspect(content)
@@ -118,12 +95,6 @@ class FunctionOperations:
     def _require_absent(self, key: FunctionKey, stored: Stored | None) -> None:
         if stored is not None:
             raise ResourceConflict(f"Function already exist: {key.name}")
-
-
-def check_runtime(cannot_run: CannotRun, parameters: Parameters) -> None:
-    """Raises `InvalidParameterValue` for a runtime that AWS has and this installation cannot run."""
-    if "Runtime" in parameters and (sentence := cannot_run(parameters["Runtime"])) is not None:
-        raise InvalidParameterValue(sentence)
 
 
 def _latest_versions(catalog: Catalog, caller: Caller, first: str) -> Iterator[tuple[str, Answer]]:

@@ -8,7 +8,7 @@ from ondol.control import lifecycle
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
 from ondol.control.configuration import describe_latest
-from ondol.control.operations.functions import CannotRun, check_runtime
+from ondol.control.operations.code import CodeOperations
 from ondol.control.operations.lookup import (
     Answer,
     Operations,
@@ -18,39 +18,18 @@ from ondol.control.operations.lookup import (
     key_of,
     require_function,
 )
-from ondol.control.packages import Packages
 from ondol.control.policy import check_source, check_storage
 from ondol.control.records import Edit, FunctionRecord, Settings
 from ondol.control.refusals import refuse_unserved
-from ondol.control.registry import Registry
 from ondol.control.settings import merged, with_package
-from ondol.control.settler import Settler
 from ondol.control.versions import last_number, published
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import LATEST, FunctionKey
-from ondol.model.time import Clock
 
 
-class UpdateOperations:
+class UpdateOperations(CodeOperations):
     """An update is answered once it is durable; what ran before runs on until the new code is ready."""
-
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        packages: Packages,
-        settler: Settler,
-        cannot_run: CannotRun,
-        clock: Clock,
-        new_id: Callable[[], str],
-    ) -> None:
-        self._registry = registry
-        self._packages = packages
-        self._settler = settler
-        self._cannot_run = cannot_run
-        self._clock = clock
-        self._new_id = new_id
 
     def table(self) -> Operations:
         return {
@@ -83,7 +62,7 @@ class UpdateOperations:
         key = key_of(caller, parameters)
         self._updatable(key, parameters, self._registry.catalog.get(key))
         refuse_unserved(parameters)
-        check_runtime(self._cannot_run, parameters)
+        self._check_runtime(parameters)
         stored = await self._update(key, parameters, lambda settings: merged(settings, parameters))
         return describe_latest(key, stored.record)
 
