@@ -77,9 +77,17 @@ def of_directory(data_dir: Path, pids: set[int]) -> list[str]:
     left += [
         str(loop)
         for loop in Path("/sys/block").glob("loop*/loop/backing_file")
-        if str(data_dir) in loop.read_text(errors="replace")
+        if str(data_dir) in _backing(loop)
     ]
     return left
+
+
+def _backing(loop: Path) -> str:
+    """The file behind a loop device; nothing if it has just gone."""
+    try:
+        return loop.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def wait_until_gone(data_dir: Path, pids: set[int], seconds: float = 15.0) -> list[str]:
