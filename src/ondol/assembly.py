@@ -28,7 +28,7 @@ from ondol.counting.service import CountingService
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.service import FrontendService
-from ondol.http import Sweep
+from ondol.http import HttpCommons
 from ondol.linux.capabilities import drop_all
 from ondol.linux.clock import SystemClock
 from ondol.model.errors import InvariantError
@@ -103,7 +103,7 @@ class Platform:
         self._driver = driver
         self._store = store
         self._blobs = blobs
-        sweep = Sweep(clock)
+        http = HttpCommons(clock)
         self.telemetry = TelemetryService(
             config.data_dir / "logs", clock, LogLimits(config.logs.total, config.logs.stream)
         )
@@ -119,7 +119,7 @@ class Platform:
             logs=self.telemetry,
             counting=self.counting,
             clock=clock,
-            sweep=sweep,
+            http=http,
             new_id=new_id,
         )
         self.manager = WorkerManagerService(
@@ -155,7 +155,7 @@ class Platform:
             log_queries=self.telemetry,
             links=CodeLinks(secret, clock),
             status=self.status,
-            sweep=sweep,
+            http=http,
             new_id=new_request_id,
             chance=random.random,
         )

@@ -75,9 +75,7 @@ def of_directory(data_dir: Path, pids: set[int]) -> list[str]:
     for directory, names, _ in os.walk("/sys/fs/cgroup"):
         left += [f"{directory}/{name}" for name in names if tag in name]
     left += [
-        str(loop)
-        for loop in Path("/sys/block").glob("loop*/loop/backing_file")
-        if str(data_dir) in _backing(loop)
+        str(loop) for loop in Path("/sys/block").glob("loop*/loop/backing_file") if str(data_dir) in _backing(loop)
     ]
     return left
 

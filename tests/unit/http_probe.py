@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from ondol.http import Handler, HttpLimits, Request, Response, Server, Sweep
+from ondol.http import Handler, HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.time import Instant, WallTime
 
 
@@ -128,7 +128,7 @@ class Serving:
 @asynccontextmanager
 async def serving(handler: Handler, sweep_s: float = 0.02, errors: int = 0, **limits: Any) -> AsyncIterator[Serving]:
     """Serve on a free port of loopback; at the end, exactly `errors` exceptions must have been reported."""
-    server = Server(handler, HttpLimits(**limits), Sweep(MonotonicClock(), sweep_s))
+    server = Server(handler, HttpLimits(**limits), HttpCommons(MonotonicClock(), sweep_s))
     [(_, port)] = await server.listen("127.0.0.1", 0)
     running = Serving(server, port)
     loop = asyncio.get_running_loop()

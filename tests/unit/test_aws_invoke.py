@@ -12,8 +12,8 @@ from ondol.aws.invoke import InvocationType, InvokeParameters
 from ondol.aws.json_fault import find_fault
 from ondol.aws.payload import check_payload
 from ondol.aws.wire import LambdaWire
-from ondol.model.arn import FunctionArn
 from ondol.model.errors import CallerError, InvalidParameterValue, InvalidRequestContent, ValidationFailed
+from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, Region
 
 WIRE = LambdaWire()
@@ -28,8 +28,8 @@ def read(name: str, query: str = "", **headers: str) -> InvokeParameters:
 
 
 def test_an_invoke_without_anything_is_synchronous() -> None:
-    function = FunctionArn(CALLER.region, CALLER.account, "f")
-    assert read("f") == InvokeParameters(function, InvocationType.REQUEST_RESPONSE, False, None)
+    function = FunctionKey(CALLER.account, CALLER.region, "f")
+    assert read("f") == InvokeParameters(function, None, InvocationType.REQUEST_RESPONSE, False, None)
 
 
 def test_an_invoke_with_everything() -> None:
@@ -41,7 +41,7 @@ def test_an_invoke_with_everything() -> None:
         x_amz_client_context="eyJjdXN0b20iOiB7fX0=",
         x_amz_tenant_id="blue",
     )
-    assert parameters.function.qualifier == "live"
+    assert parameters.qualifier == "live"
     assert parameters.type is InvocationType.EVENT
     assert parameters.tail
     assert parameters.client_context == "eyJjdXN0b20iOiB7fX0="

@@ -1,5 +1,8 @@
 """Which version a qualifier means, and which view of a function is held."""
 
+import random
+
+import msgspec
 import pytest
 
 from ondol.frontend.access import is_our_name
@@ -71,10 +74,31 @@ def test_the_newest_view_wins_however_they_arrive() -> None:
     directory = Directory()
     directory.adopt(view(2))
     directory.adopt(view(1))
-    held = directory.get(KEY)
-    assert held is not None and held.revision == 2
+    target = directory.target(KEY, None, random.random)
+    assert target is not None
+    assert target.view.revision == 2
     directory.forget(KEY)
-    assert directory.get(KEY) is None
+    assert directory.target(KEY, None, random.random) is None
+
+
+def test_a_target_that_was_found_is_found_anew_in_a_newer_view() -> None:
+    directory = Directory()
+    directory.adopt(view(1))
+    first = directory.target(KEY, "live", random.random)
+    assert directory.target(KEY, "live", random.random) is first
+    newer = msgspec.structs.replace(view(2), aliases={"live": Alias("live", "2")})
+    directory.adopt(newer)
+    moved = directory.target(KEY, "live", random.random)
+    assert moved is not None
+    assert moved.version.version == "2"
+
+
+def test_a_split_is_decided_for_each_invocation() -> None:
+    directory = Directory()
+    directory.adopt(view())
+    chances = iter((0.0, 0.9, 0.1))
+    targets = [directory.target(KEY, "split", chances.__next__) for _ in range(3)]
+    assert [target.version.version for target in targets if target is not None] == ["2", "1", "2"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:4566", "[::1]", "a.b.localhost:4566"])

@@ -54,7 +54,9 @@ class Store:
         self.service = TelemetryService(directory, self.clock, limits)
 
     def write(self, name: str, *events: LogEvent, group: str = GROUP) -> None:
-        self.service.write(stream(name, group), events)
+        log = self.service.open(stream(name, group))
+        for event in events:
+            log.write(event.time, event.message)
 
     async def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
         answer = await self.service.perform(operation, ACCOUNT, REGION, parameters)
@@ -363,7 +365,7 @@ def test_a_start_reads_nothing_however_many_streams_there_are(tmp_path: Path) ->
     async def scenario() -> None:
         begin = time.perf_counter()
         service = TelemetryService(tmp_path, SteppedClock())
-        service.write(stream("s"), [line(1)])
+        service.open(stream("s")).write(line(1).time, line(1).message)
         assert time.perf_counter() - begin < 0.02
         answer = await service.perform("DescribeLogStreams", ACCOUNT, REGION, {"logGroupName": GROUP})
         assert len(answer["logStreams"]) == 50
@@ -375,7 +377,7 @@ def test_a_start_reads_nothing_however_many_streams_there_are(tmp_path: Path) ->
 KILLED = """
 import sys, time
 from pathlib import Path
-from ondol.telemetry.api import LogEvent, LogStream
+from ondol.telemetry.api import LogStream
 from ondol.telemetry.service import TelemetryService
 
 class RealClock:
@@ -383,10 +385,10 @@ class RealClock:
     def wall(self): return time.time_ns() // 1_000_000
 
 service = TelemetryService(Path(sys.argv[1]), RealClock())
-stream = LogStream("000000000000", "us-east-1", "/aws/lambda/greet", "s")
+log = service.open(LogStream("000000000000", "us-east-1", "/aws/lambda/greet", "s"))
 number = 0
 while True:
-    service.write(stream, [LogEvent(time.time_ns() // 1_000_000, f"{number}\\n")])
+    log.write(time.time_ns() // 1_000_000, f"{number}\\n")
     number += 1
     print(number, flush=True)
     time.sleep(0.0005)

@@ -8,7 +8,7 @@ from ondol.model.ids import AccountId, CodeDigest, Region, RequestId, VersionId
 from ondol.model.invocation import FailureKind, failure
 from ondol.model.limits import LOG_TAIL_BYTES
 from ondol.model.time import MILLISECOND, Instant, WallTime
-from ondol.telemetry.api import LogEvent, LogStream
+from ondol.telemetry.api import LogStream
 from ondol.worker.environment_log import EnvironmentLog
 from ondol.worker.log_lines import Report, TextLines, platform_lines, runtime_version
 
@@ -102,8 +102,11 @@ class Kept:
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def write(self, stream: LogStream, events: list[LogEvent]) -> None:
-        self.messages += [event.message for event in events]
+    def open(self, stream: LogStream) -> "Kept":
+        return self
+
+    def write(self, time: WallTime, message: str) -> None:
+        self.messages.append(message)
 
     def now(self) -> Instant:
         return Instant(0)

@@ -8,16 +8,17 @@ import msgspec
 import pytest
 
 from ondol.counting.service import CountingService
-from ondol.http import Sweep
+from ondol.http import HttpCommons
 from ondol.linux.clock import SystemClock
 from ondol.model.errors import PlatformError
 from ondol.model.function import FunctionKey, FunctionVersion, LogSettings
 from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, Region, RequestId, VersionId, WorkerId
 from ondol.model.limits import AccountLimits
 from ondol.model.runtime import Launch, Runtime
+from ondol.model.time import WallTime
 from ondol.sandbox.driver import StartSpec, UnpackLimits
 from ondol.sandbox.simulated import Answer, Behaviour, Phase, SimulatedDriver
-from ondol.telemetry.api import LogEvent, LogStream
+from ondol.telemetry.api import LogStream
 from ondol.worker.api import Started, StartRequest
 from ondol.worker.service import WorkerService, WorkerSettings
 
@@ -49,7 +50,10 @@ class Nobody:
 
 
 class NoLogs:
-    def write(self, stream: LogStream, events: "list[LogEvent] | tuple[LogEvent, ...]") -> None:
+    def open(self, stream: LogStream) -> "NoLogs":
+        return self
+
+    def write(self, time: WallTime, message: str) -> None:
         pass
 
 
@@ -84,7 +88,7 @@ def with_worker(work: Callable[[WorkerService, SimulatedDriver, Nobody, set[Code
             logs=NoLogs(),
             counting=CountingService(AccountLimits(), clock),
             clock=clock,
-            sweep=Sweep(clock),
+            http=HttpCommons(clock),
             new_id=lambda: f"id-{next(names)}",
         )
         await worker.open(nobody)

@@ -10,8 +10,8 @@ from enum import Enum
 
 import msgspec
 
-from ondol.model.arn import FunctionArn
 from ondol.model.errors import InvalidRequestContent
+from ondol.model.function import FunctionKey
 
 OPERATION = "Invoke"
 TYPE_HEADER = "x-amz-invocation-type"
@@ -30,8 +30,9 @@ class InvocationType(Enum):
 class InvokeParameters(msgspec.Struct, frozen=True, gc=False):
     """A valid Invoke, but for its payload and for whether the function exists."""
 
-    function: FunctionArn
-    """With the qualifier that was asked for, from the name or the query; None for `$LATEST` unsaid."""
+    function: FunctionKey
+    qualifier: str | None
+    """As it was asked for, in the name or the query; None for `$LATEST` unsaid."""
 
     type: InvocationType
     tail: bool

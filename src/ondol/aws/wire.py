@@ -37,8 +37,8 @@ from ondol.aws.runtime_names import RUNTIME_SHAPE, RuntimeNames
 from ondol.aws.serialize import JsonWriter, RestSerializer
 from ondol.aws.service_model import load
 from ondol.aws.validate import Validator
-from ondol.model.arn import FunctionArn
 from ondol.model.errors import InvalidParameter, InvariantError
+from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, Region
 
 
@@ -99,13 +99,13 @@ class LambdaWire:
         if kind is None or tail is None:
             raise InvariantError("the model has an invocation or log type that ondol does not know")
         qualifiers = match.query.get("Qualifier")
-        function = self._invoked(
+        function, qualifier = self._invoked(
             match.uri["FunctionName"], qualifiers[0] if qualifiers else None, caller.account, caller.region
         )
         context = headers.get(CONTEXT_HEADER)
         if context is not None:
             check_client_context(context)
-        return InvokeParameters(function, kind, tail, context, tenant, durable)
+        return InvokeParameters(function, qualifier, kind, tail, context, tenant, durable)
 
     def reply(self, operation: str, result: Mapping[str, Any], request_id: str) -> WireReply:
         """The answer to an operation that succeeded. Raises `InvariantError` for a field that the model lacks."""
@@ -123,9 +123,12 @@ class LambdaWire:
         """The answer to a request that ended in `error`, whatever that is."""
         return self._errors.reply(error, request_id)
 
-    def _resolve_invoked(self, name: str, qualifier: str | None, account: AccountId, region: Region) -> FunctionArn:
+    def _resolve_invoked(
+        self, name: str, qualifier: str | None, account: AccountId, region: Region
+    ) -> tuple[FunctionKey, str | None]:
         self._validator.check("InvocationRequest", {"FunctionName": name, "Qualifier": qualifier})
-        return resolve_function(name, qualifier, account, region, OPERATION)
+        arn = resolve_function(name, qualifier, account, region, OPERATION)
+        return FunctionKey(arn.account, arn.region, arn.name), arn.qualifier
 
 
 class LogsWire:

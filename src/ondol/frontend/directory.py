@@ -3,8 +3,11 @@
 Pure. A view is kept until a newer one or the function's end is told; the newest wins, however they arrive.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
+from ondol.counting.api import Pool
 from ondol.model.errors import ResourceConflict, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey, FunctionVersion, FunctionView, VersionState
 
@@ -17,23 +20,47 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     invoked_arn: str
     """The ARN by which it was invoked: with the alias or version that was asked for, if one was."""
 
+    pool: Pool
+    """What its permit comes from."""
+
+
+class _Held:
+    """A view, and what its qualifiers were found to mean for as long as it is held."""
+
+    __slots__ = ("targets", "view")
+
+    def __init__(self, view: FunctionView) -> None:
+        self.view = view
+        self.targets: dict[str | None, Target] = {}
+
 
 class Directory:
     """Views by function."""
 
     def __init__(self) -> None:
-        self._views: dict[FunctionKey, FunctionView] = {}
-
-    def get(self, function: FunctionKey) -> FunctionView | None:
-        return self._views.get(function)
+        self._held: dict[FunctionKey, _Held] = {}
 
     def adopt(self, view: FunctionView) -> None:
-        held = self._views.get(view.key)
-        if held is None or view.revision > held.revision:
-            self._views[view.key] = view
+        held = self._held.get(view.key)
+        if held is None or view.revision > held.view.revision:
+            self._held[view.key] = _Held(view)
 
     def forget(self, function: FunctionKey) -> None:
-        self._views.pop(function, None)
+        self._held.pop(function, None)
+
+    def target(self, function: FunctionKey, qualifier: str | None, chance: Callable[[], float]) -> Target | None:
+        """As `resolve`; None if the function's view is not held."""
+        held = self._held.get(function)
+        if held is None:
+            return None
+        known = held.targets.get(qualifier)
+        if known is not None:
+            return known
+        target = resolve(held.view, qualifier, chance())
+        alias = held.view.aliases.get(qualifier or LATEST)
+        if alias is None or alias.additional_version is None:
+            held.targets[qualifier] = target
+        return target
 
 
 def resolve(view: FunctionView, qualifier: str | None, chance: float) -> Target:
@@ -56,7 +83,8 @@ def resolve(view: FunctionView, qualifier: str | None, chance: float) -> Target:
             "The operation cannot be performed at this time. "
             f"The function is currently in the following state: {version.state.value}"
         )
-    return Target(view, version, arn)
+    own = view.key.name if view.reserved_concurrency is not None else None
+    return Target(view, version, arn, Pool(view.key.account, view.key.region, own))
 
 
 def not_found(function: FunctionKey, qualifier: str | None) -> ResourceNotFound:

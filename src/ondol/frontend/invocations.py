@@ -1,10 +1,12 @@
 """The way of an invocation through the frontend: performs what assignment commands.
 
-A warm invocation awaits nobody here but the worker.
+A warm invocation waits for nobody: it is with its worker when `begin` returns, and the worker calls back.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -22,35 +24,46 @@ from ondol.frontend.machine import (
     Run,
     Want,
 )
-from ondol.model.errors import Outcome, PlatformError, TooManyRequests
+from ondol.model.errors import OndolError, Outcome, PlatformError, TooManyRequests
 from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
 from ondol.model.time import Clock
-from ondol.worker.api import EnvironmentBusy, GrantDead, InvocationHead, PayloadDoor, PayloadSink, PayloadSource
+from ondol.worker.api import GrantDead, InvocationHead, NotTaken, PayloadDoor, PayloadSource
 from ondol.worker_manager.api import Environment, NoRoom, StartFailure, WorkerManager
 
 RENEW_S = 5.0
 """Grants live for three times as long."""
 
 
-class Invocation(msgspec.Struct, frozen=True):
+class Client(Protocol):
+    """Who waits for the result of an invocation. Told is `finish` or `refuse`, once."""
+
+    def write(self, piece: bytes) -> None: ...
+
+    async def drain(self) -> None:
+        """Wait until there is room for more."""
+        ...
+
+    def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
+        """The function answered, or failed: what was written before a failure does not count."""
+        ...
+
+    def refuse(self, error: OndolError) -> None:
+        """`TooManyRequests`, or `PlatformError` with what is known of the outcome."""
+        ...
+
+
+class Invocation(msgspec.Struct, frozen=True, eq=False):
     """An invocation as the frontend takes it to a worker."""
 
     request_id: RequestId
     target: Target
     payload_bytes: int
     source: PayloadSource
-    sink: PayloadSink
+    client: Client
     client_context: str | None = None
     trace: str | None = None
     want_tail: bool = False
-
-    @property
-    def pool(self) -> Pool:
-        """The pool that its permit comes from."""
-        view = self.target.view
-        own = view.key.name if view.reserved_concurrency is not None else None
-        return Pool(view.key.account, view.key.region, own)
 
 
 class Invocations:
@@ -71,7 +84,9 @@ class Invocations:
         self._manager = manager
         self._workers = workers
         self._clock = clock
-        self._waiting: dict[RequestId, tuple[Invocation, asyncio.Future[Run | StartFailure]]] = {}
+        self._waiting: dict[RequestId, Invocation] = {}
+        self._running: set[_Running] = set()
+        self._nobody_runs: asyncio.Event | None = None
         self._background = Background("asking another service")
         self._renewing: asyncio.Task[None] | None = None
 
@@ -80,50 +95,30 @@ class Invocations:
         self._manager.register(self)
         self._renewing = asyncio.create_task(self._renew_for_ever(), name="renewal of grants")
 
+    async def drain(self, timeout_s: float) -> None:
+        """What runs has so long to end, whether or not its client still waits."""
+        self._nobody_runs = asyncio.Event()
+        if self._running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._nobody_runs.wait(), timeout_s)
+
     async def close(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
 
-    async def run(self, invocation: Invocation) -> None:
-        """Run it to the end; its sink is told the result, often before this returns.
+    def begin(self, invocation: Invocation) -> None:
+        """Run it as soon as it may; its client is told how it went, perhaps before this returns."""
+        request, target = invocation.request_id, invocation.target
+        self._waiting[request] = invocation
+        self._perform(self._assignment.arrived(request, target.version.id, target.pool, self._clock.now()))
 
-        Raises `TooManyRequests`, or `PlatformError` with what is known of the outcome.
-        """
+    def client_gone(self, invocation: Invocation) -> bool:
+        """Nobody waits for the answer: what has not begun is dropped (True); what runs goes on, as on AWS."""
         request = invocation.request_id
-        version = invocation.target.version
-        commands = self._assignment.arrived(request, version.id, invocation.pool, self._clock.now())
-        turn: Run | StartFailure
-        first = commands[0] if commands else None
-        turn = first if type(first) is Run else await self._turn(invocation, commands)
-        while type(turn) is Run:
-            environment = turn.environment
-            door = self._workers(environment.worker)
-            try:
-                end = await door.invoke(_head(invocation, turn), invocation.source, invocation.sink)
-            except EnvironmentBusy:
-                self._background.spawn(self._manager.given_back(environment.id))
-                turn = await self._turn(invocation, self._assignment.bounced(request, environment))
-                continue
-            except GrantDead:
-                self._assignment.lost(turn.permit)
-                self._finish(request, environment, reusable=True)
-                again = self._assignment.arrived(request, version.id, invocation.pool, self._clock.now())
-                turn = await self._turn(invocation, again)
-                continue
-            except PlatformError:
-                self._finish(request, environment, reusable=False)
-                raise
-            self._finish(request, environment, end.reusable)
-            return
-        _give_up(invocation, turn)
-
-    def client_gone(self, invocation: Invocation) -> None:
-        """Nobody waits for the answer: what has not begun is dropped; what runs goes on, as on AWS."""
-        waiting = self._waiting.pop(invocation.request_id, None)
-        if waiting is not None:
-            version = invocation.target.version.id
-            self._perform(self._assignment.gave_up(invocation.request_id, version, self._clock.now()))
-            waiting[1].set_exception(PlatformError("the client went away", Outcome.NOT_STARTED))
+        if self._waiting.pop(request, None) is None:
+            return False
+        self._perform(self._assignment.gave_up(request, invocation.target.version.id, self._clock.now()))
+        return True
 
     # As a holder of permits
 
@@ -143,36 +138,60 @@ class Invocations:
 
     # Inside
 
-    async def _turn(self, invocation: Invocation, commands: Sequence[Command]) -> Run | StartFailure:
-        """Wait until it may run, or cannot. Raises `TooManyRequests`."""
-        turn: asyncio.Future[Run | StartFailure] = asyncio.get_running_loop().create_future()
-        self._waiting[invocation.request_id] = (invocation, turn)
-        self._perform(commands)
-        return await turn
-
-    def _finish(self, request: RequestId, environment: Environment, reusable: bool) -> None:
-        commands = self._assignment.finished(request, environment, reusable, self._clock.now())
-        if commands:
-            self._perform(commands)
-
     def _perform(self, commands: Sequence[Command]) -> None:
         for command in commands:
             match command:
-                case Run(request):
-                    self._waiting.pop(request)[1].set_result(command)
+                case Run():
+                    self._run(self._waiting.pop(command.request), command)
                 case Fail(request, failure):
-                    self._waiting.pop(request)[1].set_result(failure)
+                    _give_up(self._waiting.pop(request), failure)
                 case Refuse(request, reason):
-                    self._waiting.pop(request)[1].set_exception(throttled(reason))
+                    self._waiting.pop(request).client.refuse(throttled(reason))
                 case AskPermits(pool, n):
                     self._background.spawn(self._ask_permits(pool, n))
                 case Want(request, _):
-                    version = self._waiting[request][0].target.version
+                    version = self._waiting[request].target.version
                     self._background.spawn(self._manager.want(self.id, request, version))
                 case GiveBackPermit(grant):
                     self._background.spawn(self._counting.give_back(self.id, grant, 1))
                 case GiveBackEnvironment(environment):
                     self._background.spawn(self._manager.given_back(environment))
+
+    def _run(self, invocation: Invocation, turn: Run) -> None:
+        running = _Running(self, invocation, turn)
+        self._running.add(running)
+        head = InvocationHead(
+            invocation.request_id,
+            turn.environment.id,
+            turn.permit.grant,
+            invocation.target.invoked_arn,
+            invocation.payload_bytes,
+            invocation.client_context,
+            invocation.trace,
+            invocation.want_tail,
+        )
+        self._workers(turn.environment.worker).invoke(head, invocation.source, running)
+
+    def _over(self, running: "_Running", reusable: bool) -> None:
+        self._running.discard(running)
+        turn = running.turn
+        self._perform(self._assignment.finished(turn.request, turn.environment, reusable, self._clock.now()))
+        if self._nobody_runs is not None and not self._running:
+            self._nobody_runs.set()
+
+    def _not_taken(self, running: "_Running", error: NotTaken) -> None:
+        """Have it run elsewhere. Called in a turn of its own, for the next worker may refuse it just so."""
+        self._running.discard(running)
+        request, environment = running.turn.request, running.turn.environment
+        self._waiting[request] = running.invocation
+        if isinstance(error, GrantDead):
+            self._assignment.lost(running.turn.permit)
+            self._perform(self._assignment.finished(request, environment, True, self._clock.now()))
+            target = running.invocation.target
+            self._perform(self._assignment.arrived(request, target.version.id, target.pool, self._clock.now()))
+        else:
+            self._background.spawn(self._manager.given_back(environment.id))
+            self._perform(self._assignment.bounced(request, environment))
 
     async def _ask_permits(self, pool: Pool, n: int) -> None:
         answer = await self._counting.grant(self.id, pool, n)
@@ -188,31 +207,48 @@ class Invocations:
             self._assignment.renewed(lost, self._clock.now())
 
 
+class _Running:
+    """An invocation that a worker has: the sink of its result."""
+
+    __slots__ = ("_frontend", "invocation", "turn")
+
+    def __init__(self, frontend: Invocations, invocation: Invocation, turn: Run) -> None:
+        self._frontend = frontend
+        self.invocation = invocation
+        self.turn = turn
+
+    def write(self, piece: bytes) -> None:
+        self.invocation.client.write(piece)
+
+    async def drain(self) -> None:
+        await self.invocation.client.drain()
+
+    def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
+        self.invocation.client.finish(failure, log_tail)
+
+    def over(self, reusable: bool) -> None:
+        self._frontend._over(self, reusable)
+
+    def failed(self, error: NotTaken | PlatformError) -> None:
+        if isinstance(error, NotTaken):
+            asyncio.get_running_loop().call_soon(self._frontend._not_taken, self, error)
+        else:
+            self.invocation.client.refuse(error)
+            self._frontend._over(self, reusable=False)
+
+
 def throttled(reason: ThrottleReason) -> TooManyRequests:
     return TooManyRequests("Rate Exceeded.", Type="User", Reason=reason.value)
 
 
-def _head(invocation: Invocation, turn: Run) -> InvocationHead:
-    return InvocationHead(
-        invocation.request_id,
-        turn.environment.id,
-        turn.permit.grant,
-        invocation.target.invoked_arn,
-        invocation.payload_bytes,
-        invocation.client_context,
-        invocation.trace,
-        invocation.want_tail,
-    )
-
-
-def _give_up(invocation: Invocation, failure: Run | StartFailure) -> None:
+def _give_up(invocation: Invocation, failure: StartFailure) -> None:
     """No environment came: say so in the form that fits why."""
     if isinstance(failure, FunctionFailure):
-        invocation.sink.finish(failure, failure.log_tail if invocation.want_tail else b"")
+        invocation.client.finish(failure, failure.log_tail if invocation.want_tail else b"")
     elif isinstance(failure, ThrottleReason):
-        raise throttled(failure)
+        invocation.client.refuse(throttled(failure))
     elif isinstance(failure, NoRoom):
-        raise PlatformError(f"No worker has room for another environment: {failure.reason}", Outcome.NOT_STARTED)
+        text = f"No worker has room for another environment: {failure.reason}"
+        invocation.client.refuse(PlatformError(text, Outcome.NOT_STARTED))
     else:
-        assert not isinstance(failure, Run)
-        raise PlatformError(failure.reason, Outcome.NOT_STARTED)
+        invocation.client.refuse(PlatformError(failure.reason, Outcome.NOT_STARTED))

@@ -1,22 +1,23 @@
 """Invoke: from a request on the wire to an invocation, and from its result to the answer.
 
-Source: API reference, Invoke. The warm path of ondol: nothing here waits but for the worker.
+Source: API reference, Invoke. The warm path of ondol: an invocation whose payload is here, of a function whose view is
+held, is with its worker before `serve` returns.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ondol.aws.identity import Caller
 from ondol.aws.invoke import InvocationType, InvokeParameters
 from ondol.aws.payload import check_payload
+from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
 from ondol.control.api import Control
 from ondol.frontend.directory import Directory, Target, not_found, resolve
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.http import BodyTooLarge, Request, Response
-from ondol.model.errors import AccessDenied, NotServed, RequestTooLarge
-from ondol.model.function import FunctionKey
+from ondol.model.errors import AccessDenied, NotServed, OndolError, RequestTooLarge
 from ondol.model.ids import RequestId
 from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import REQUEST_PAYLOAD_BYTES
@@ -26,24 +27,24 @@ UNHANDLED = "Unhandled"
 
 
 class WholePayload:
-    """A payload that is all here: read once, in one piece."""
+    """A payload that is all here."""
 
-    __slots__ = ("_payload",)
+    __slots__ = ("first",)
 
     def __init__(self, payload: bytes) -> None:
-        self._payload = payload
+        self.first = payload
 
     async def read(self) -> bytes:
-        payload, self._payload = self._payload, b""
-        return payload
+        return b""
 
 
-class AnswerSink:
+class Answer:
     """Gathers a result and answers with it as soon as it is whole."""
 
-    __slots__ = ("_executed", "_pieces", "_request_id", "_response")
+    __slots__ = ("_executed", "_pieces", "_request_id", "_response", "_wire")
 
-    def __init__(self, response: Response, request_id: RequestId, executed_version: str) -> None:
+    def __init__(self, wire: LambdaWire, response: Response, request_id: RequestId, executed_version: str) -> None:
+        self._wire = wire
         self._response = response
         self._request_id = request_id
         self._executed = executed_version
@@ -70,6 +71,9 @@ class AnswerSink:
             body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._response.send(200, fields, body)
 
+    def refuse(self, error: OndolError) -> None:
+        send_reply(self._response, self._wire.failure(error, self._request_id))
+
 
 class InvokeApi:
     """Serves Invoke."""
@@ -88,17 +92,39 @@ class InvokeApi:
         self._invocations = invocations
         self._chance = chance
 
-    async def serve(
+    def serve(
         self, match: Match, caller: Caller, request_id: RequestId, request: Request, response: Response
-    ) -> None:
-        """Answer one Invoke. Raises `CallerError` and `PlatformError`, which the caller frames."""
+    ) -> Awaitable[None] | None:
+        """Answer one Invoke, now or later. Raises `CallerError`, which the caller frames, as what is awaited may."""
         parameters = self._wire.parse_invoke(match, request.headers, caller)
         if parameters.type is InvocationType.EVENT:
             raise NotServed("Invocation type Event is not served by this version of ondol.")
         payload = request.body.whole
         if payload is None or len(payload) > REQUEST_PAYLOAD_BYTES:
-            payload = await _read_payload(request, parameters)
+            return self._serve_later(parameters, caller, request_id, request, response)
+        target = self._directory.target(parameters.function, parameters.qualifier, self._chance)
+        if target is None:
+            return self._serve_later(parameters, caller, request_id, request, response)
+        self._begin(parameters, target, payload, request_id, request=request, response=response)
+        return None
+
+    async def _serve_later(
+        self, parameters: InvokeParameters, caller: Caller, request_id: RequestId, request: Request, response: Response
+    ) -> None:
+        payload = await _read_payload(request, parameters)
         target = await self._target(parameters, caller)
+        self._begin(parameters, target, payload, request_id, request=request, response=response)
+
+    def _begin(
+        self,
+        parameters: InvokeParameters,
+        target: Target,
+        payload: bytes,
+        request_id: RequestId,
+        *,
+        request: Request,
+        response: Response,
+    ) -> None:
         if parameters.type is InvocationType.DRY_RUN:
             response.send(204, (("x-amzn-RequestId", request_id),))
             return
@@ -109,24 +135,24 @@ class InvokeApi:
             target,
             len(payload),
             WholePayload(payload),
-            AnswerSink(response, request_id, target.version.version),
+            Answer(self._wire, response, request_id, target.version.version),
             base64.b64decode(context).decode() if context is not None else None,
             request.headers.get("x-amzn-trace-id"),
             parameters.tail,
         )
         request.when_client_gone(lambda: self._invocations.client_gone(invocation))
-        await self._invocations.run(invocation)
+        self._invocations.begin(invocation)
 
     async def _target(self, parameters: InvokeParameters, caller: Caller) -> Target:
-        arn = parameters.function
-        key = FunctionKey(arn.account, arn.region, arn.name)
-        view = self._directory.get(key)
-        if view is None:
+        key, qualifier = parameters.function, parameters.qualifier
+        target = self._directory.target(key, qualifier, self._chance)
+        if target is None:
             view = await self._control.view(key)
             if view is None:
-                raise AccessDenied("") if arn.account != caller.account else not_found(key, arn.qualifier)
+                raise AccessDenied("") if key.account != caller.account else not_found(key, qualifier)
             self._directory.adopt(view)
-        return resolve(view, arn.qualifier, self._chance())
+            target = resolve(view, qualifier, self._chance())
+        return target
 
 
 async def _read_payload(request: Request, parameters: InvokeParameters) -> bytes:
@@ -138,3 +164,8 @@ async def _read_payload(request: Request, parameters: InvokeParameters) -> bytes
             f"{size} byte payload is too large for the {parameters.type.value} invocation type "
             f"(limit {REQUEST_PAYLOAD_BYTES} bytes)"
         ) from error
+
+
+def send_reply(response: Response, reply: WireReply) -> None:
+    """Answer with what the wire has framed."""
+    response.send(reply.status, tuple(reply.headers.items()), reply.body)

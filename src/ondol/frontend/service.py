@@ -8,6 +8,7 @@ import msgspec
 
 from ondol.aws.identity import Caller, caller_of
 from ondol.aws.reply import WireReply
+from ondol.aws.routes import Match
 from ondol.aws.sigv4 import is_presigned, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.control.api import Control
@@ -16,15 +17,18 @@ from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.directory import Directory
 from ondol.frontend.invocations import Invocations
-from ondol.frontend.invoke_api import InvokeApi
+from ondol.frontend.invoke_api import InvokeApi, send_reply
 from ondol.frontend.lambda_api import LambdaApi
-from ondol.http import HttpLimits, Request, Response, Server, Sweep
+from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import CodeDigest, RequestId
 from ondol.telemetry.api import LogQueries
 
 STATUS_PATH = "/_ondol/status"
+
+_TARGET = "x-amz-target"
+"""What a call of CloudWatch Logs has, and none of Lambda."""
 
 
 class FrontendService:
@@ -38,7 +42,7 @@ class FrontendService:
         log_queries: LogQueries,
         links: CodeLinks,
         status: Callable[[], dict[str, object]],
-        sweep: Sweep,
+        http: HttpCommons,
         new_id: Callable[[], str],
         chance: Callable[[], float],
     ) -> None:
@@ -53,7 +57,7 @@ class FrontendService:
         self._logs_wire = LogsWire()
         self._invoke = InvokeApi(self._wire, control, self._directory, invocations, chance)
         self._lambda = LambdaApi(self._wire, control, links)
-        self._server = Server(self._serve, HttpLimits(), sweep)
+        self._server = Server(self._serve, HttpLimits(), http)
 
     @property
     def name(self) -> str:
@@ -66,8 +70,8 @@ class FrontendService:
         return address[1]
 
     async def drain(self, timeout_s: float) -> None:
-        """Take no more requests; those in flight have so long to end."""
-        await self._server.drain(timeout_s)
+        """Take no more requests; those in flight, and what runs for clients that left, have so long to end."""
+        await asyncio.gather(self._server.drain(timeout_s), self._invocations.drain(timeout_s))
 
     # As a holder of views
 
@@ -79,38 +83,55 @@ class FrontendService:
 
     # Requests
 
-    def _serve(self, request: Request, response: Response) -> Awaitable[None]:
+    def _serve(self, request: Request, response: Response) -> Awaitable[None] | None:
         request_id = RequestId(self._new_id())
-        return self._answer(request_id, request, response)
-
-    async def _answer(self, request_id: RequestId, request: Request, response: Response) -> None:
-        wire: LambdaWire | LogsWire = self._wire
         try:
             refuse_web_pages(request.headers)
             if is_presigned(request.query):
                 self._links.verify(request)
-                await self._download(request, response)
-                return
-            caller = caller_of(scope_of(request.headers.get("authorization")))
-            match = self._wire.match(request.method, request.path, request.query)
-            if match is not None and match.operation == "Invoke":
-                await self._invoke.serve(match, caller, request_id, request, response)
-                return
-            if match is not None:
-                reply = await self._lambda.serve(match, caller, request_id, request)
-            elif "x-amz-target" in request.headers:
-                wire = self._logs_wire
-                reply = await self._query_logs(caller, request_id, request)
+                answering: Awaitable[None] = self._download(request, response)
             else:
-                reply = self._own(request_id, request)
+                caller = caller_of(scope_of(request.headers.get("authorization")))
+                match = self._wire.match(request.method, request.path, request.query)
+                if match is not None and match.operation == "Invoke":
+                    begun = self._invoke.serve(match, caller, request_id, request, response)
+                    if begun is None:
+                        return None
+                    answering = begun
+                else:
+                    answering = self._answer(match, caller, request_id, request, response)
+        except OndolError as error:
+            self._refuse(error, request_id, request, response)
+            return None
+        return self._guarded(answering, request_id, request, response)
+
+    async def _guarded(
+        self, answering: Awaitable[None], request_id: RequestId, request: Request, response: Response
+    ) -> None:
+        try:
+            await answering
         except OndolError as error:
             if response.started:
                 raise
-            reply = wire.failure(error, request_id)
-        _send(response, reply)
+            self._refuse(error, request_id, request, response)
+
+    def _refuse(self, error: OndolError, request_id: RequestId, request: Request, response: Response) -> None:
+        wire = self._logs_wire if _TARGET in request.headers else self._wire
+        send_reply(response, wire.failure(error, request_id))
+
+    async def _answer(
+        self, match: Match | None, caller: Caller, request_id: RequestId, request: Request, response: Response
+    ) -> None:
+        if match is not None:
+            reply = await self._lambda.serve(match, caller, request_id, request)
+        elif _TARGET in request.headers:
+            reply = await self._query_logs(caller, request_id, request)
+        else:
+            reply = self._own(request_id, request)
+        send_reply(response, reply)
 
     async def _query_logs(self, caller: Caller, request_id: RequestId, request: Request) -> WireReply:
-        match = self._logs_wire.match(request.headers["x-amz-target"])
+        match = self._logs_wire.match(request.headers[_TARGET])
         if match is None or match.operation not in self._log_queries.operations():
             raise UnknownOperation(f"{request.headers['x-amz-target']} is not served by this version of ondol.")
         parameters = self._logs_wire.parse(match, await request.body.read())
@@ -130,7 +151,3 @@ class FrontendService:
             raise ResourceNotFound("The package is not here any more.")
         package = await asyncio.to_thread(Path(location).read_bytes)
         response.send(200, (("Content-Type", "application/zip"),), package)
-
-
-def _send(response: Response, reply: WireReply) -> None:
-    response.send(reply.status, tuple(reply.headers.items()), reply.body)

@@ -1,28 +1,29 @@
 """HTTP/1.1 on asyncio transports: the one protocol class that every listener of ondol serves with.
 
 ```
-                 bytes            requests, in order            awaitable or later call
+                 bytes            requests, in order
   transport ──▶ HttpProtocol ──▶ RequestParser ──▶ handler(request, response)
-            ◀──────┴─────────────────────────────────── response.send / start, write, end
+            ◀── Outbox ◀──┴───────────────────────── response.send, or start, write, end
 ```
 
 It decides what is well-formed, how much one peer may make the server hold, when to read on, and when a slow or
 idle peer is closed. It must not know what a path means: that is the handler's.
 """
 
+from ondol.http.commons import HttpCommons
 from ondol.http.errors import BodyTooLarge, ClientGone, HttpError, InvalidResponse, Refused
 from ondol.http.head import Fields
 from ondol.http.limits import HttpLimits
 from ondol.http.request import Peer, Request
 from ondol.http.response import Response
 from ondol.http.server import Handler, Server
-from ondol.http.sweep import Sweep
 
 __all__ = [
     "BodyTooLarge",
     "ClientGone",
     "Fields",
     "Handler",
+    "HttpCommons",
     "HttpError",
     "HttpLimits",
     "InvalidResponse",
@@ -31,5 +32,4 @@ __all__ = [
     "Request",
     "Response",
     "Server",
-    "Sweep",
 ]

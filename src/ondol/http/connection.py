@@ -13,7 +13,7 @@ what a request means, nor how it is spelled.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 
 from ondol.http.errors import ClientGone, Refused
@@ -21,7 +21,6 @@ from ondol.http.head import response_head
 from ondol.http.parser import RequestParser
 from ondol.http.request import Request
 from ondol.http.response import Bytes, Response
-from ondol.model.errors import InvariantError
 from ondol.model.time import Instant
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ class HttpProtocol(asyncio.Protocol):
         self._loop = server.loop
         self._transport: asyncio.Transport
         self._parser: RequestParser
-        self.write: Callable[[Bytes], None]
         self.alive = False
         """Bytes can still be written to the client."""
 
@@ -64,14 +62,15 @@ class HttpProtocol(asyncio.Protocol):
         self._write_paused = False
         self._drainers: list[asyncio.Future[None]] = []
         self._progress_mark = 0
-        self._kept = b""
+        self._outbox = server.outbox
+        self._outgoing = b""
+        self._departing = False
 
     # ---- called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the interface without the class.
         self._transport = cast(asyncio.Transport, transport)
-        self.write = self._transport.write
         self.alive = True
         peer = transport.get_extra_info("peername")
         self._parser = RequestParser(self, self._limits, peer[:2] if isinstance(peer, tuple) else None)
@@ -105,6 +104,7 @@ class HttpProtocol(asyncio.Protocol):
         return self._transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._outgoing = b""
         self._stop_serving()
         self._sweep.discard(self)
         self._server.forget(self)
@@ -221,9 +221,6 @@ class HttpProtocol(asyncio.Protocol):
             raise
         except Exception as error:  # noqa: BLE001 - the supervisor of asynchronous handlers
             self._settle(response, error)
-        else:
-            if not response.ended:
-                self._settle(response, InvariantError("a handler has returned without ending its response"))
         finally:
             self._server.ran()
 
@@ -253,7 +250,7 @@ class HttpProtocol(asyncio.Protocol):
         body = serving.request.body
         if body.expects_continue and not serving.started:
             body.expects_continue = False
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._watch_body(serving.request)
         if self._backlog is not None or not self._reading:
             self._schedule_pump()
@@ -283,17 +280,27 @@ class HttpProtocol(asyncio.Protocol):
         return bool(self._parser.requests)
 
     def hold(self, data: bytes) -> None:
-        self._kept += data
-        self.write = self._write_with_kept
+        self._outgoing += data
 
-    def _write_with_kept(self, data: Bytes) -> None:
-        kept, self._kept = self._kept, b""
-        self.write = self._transport.write
-        self._transport.write(b"".join((kept, data)))
+    def send(self, data: bytes) -> None:
+        self._outgoing += data
+        if not self._departing:
+            self._departing = True
+            self._outbox.add(self)
 
-    def _release_kept(self) -> None:
-        if self._kept:
-            self.write(b"")
+    def write(self, data: Bytes) -> None:
+        self._send_outgoing()
+        self._transport.write(data)
+
+    def depart(self) -> None:
+        """Called by the outbox."""
+        self._departing = False
+        self._send_outgoing()
+
+    def _send_outgoing(self) -> None:
+        if self._outgoing:
+            data, self._outgoing = self._outgoing, b""
+            self._transport.write(data)
 
     async def drain(self) -> None:
         if not self._write_paused:
@@ -324,7 +331,7 @@ class HttpProtocol(asyncio.Protocol):
     def abort(self) -> None:
         self._serving = None
         self._stop_serving()
-        self._transport.abort()
+        self.cut()
 
     # ---- ends
 
@@ -334,7 +341,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         body = f"{refusal.reason}\n".encode("latin-1", "replace")
         framing = f"Content-Length: {len(body)}\r\n{self._sweep.date}Connection: close\r\n"
-        self._transport.write(response_head(refusal.status, _PLAIN, framing) + body)
+        self.write(response_head(refusal.status, _PLAIN, framing) + body)
         self._linger()
 
     def _linger(self) -> None:
@@ -344,14 +351,14 @@ class HttpProtocol(asyncio.Protocol):
             self._close()
             return
         self._stop_serving()
-        self._release_kept()
+        self._send_outgoing()
         self._transport.write_eof()
         self.deadline = self._sweep.now + self._spans.linger
         self._regulate()
 
     def _close(self) -> None:
         self._stop_serving()
-        self._release_kept()
+        self._send_outgoing()
         self._transport.close()
 
     def _stop_serving(self) -> None:
@@ -368,6 +375,7 @@ class HttpProtocol(asyncio.Protocol):
             self._close()
 
     def cut(self) -> None:
+        self._outgoing = b""
         self._transport.abort()
 
     def expire(self, now: Instant) -> None:

@@ -1,6 +1,5 @@
 """The response to one request: sent whole, or started, written and ended."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -26,15 +25,20 @@ class Sink(Protocol):
         ...
 
     def hold(self, data: bytes) -> None:
-        """Send this together with whatever is written next."""
+        """Send this together with whatever is sent next."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Send this soon, together with what was held."""
         ...
 
     def head_fields(self, response: "Response") -> str:
         """The server's own field lines: date, and what becomes of the connection."""
         ...
 
-    @property
-    def write(self) -> Callable[[Bytes], None]: ...
+    def write(self, data: Bytes) -> None:
+        """Send this at once, after what was held or is to be sent soon."""
+        ...
 
     async def drain(self) -> None: ...
 
@@ -78,10 +82,8 @@ class Response(msgspec.Struct, eq=False):
                 body = b""
             if with_next and sink.followed:
                 sink.hold(head + body)
-            elif not body:
-                sink.write(head)
             elif len(body) <= _JOINED:
-                sink.write(head + body)
+                sink.send(head + body)
             else:
                 sink.write(head)
                 sink.write(body)

@@ -10,18 +10,18 @@ from typing import cast
 
 import msgspec
 
+from ondol.http.commons import HttpCommons
 from ondol.http.connection import HttpProtocol
 from ondol.http.limits import HttpLimits
 from ondol.http.request import Request
 from ondol.http.response import Response
-from ondol.http.sweep import Sweep
 
 Handler = Callable[[Request, Response], Awaitable[None] | None]
 """Called on the loop as soon as a request's head is here and those before it on its connection are answered.
 
-It answers at once, returns an awaitable that answers, or returns None and has somebody answer later. What it raises
-becomes a 500 and goes to the loop's exception handler; `Refused` becomes its status. A client that goes away cancels
-nothing: see `Request.when_client_gone`.
+It answers at once or has somebody answer later; an awaitable that it returns is run. What either raises becomes a 500
+and goes to the loop's exception handler; `Refused` becomes its status. A client that goes away cancels nothing: see
+`Request.when_client_gone`.
 """
 
 
@@ -40,10 +40,11 @@ class Server:
     Made and used on one running loop.
     """
 
-    def __init__(self, handler: Handler, limits: HttpLimits, sweep: Sweep) -> None:
+    def __init__(self, handler: Handler, limits: HttpLimits, commons: HttpCommons) -> None:
         self.handler = handler
         self.limits = limits
-        self.sweep = sweep
+        sweep = self.sweep = commons.sweep
+        self.outbox = commons.outbox
         self.spans = Spans(
             header=sweep.span(limits.header_s),
             keep_alive=sweep.span(limits.keep_alive_s),

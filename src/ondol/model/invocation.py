@@ -4,8 +4,6 @@ from enum import Enum
 
 import msgspec
 
-from ondol.model.ids import RequestId
-
 
 class FailureKind(Enum):
     """Why a function failed, as the platform saw it."""
@@ -47,11 +45,3 @@ class ThrottleReason(Enum):
     RESERVED_CONCURRENCY = "ReservedFunctionConcurrentInvocationLimitExceeded"
     RESERVED_RATE = "ReservedFunctionInvocationRateLimitExceeded"
     CALLER_RATE = "CallerRateLimitExceeded"
-
-
-class InvocationEnd(msgspec.Struct, frozen=True, gc=False):
-    """What the worker says when an invocation is over."""
-
-    request_id: RequestId
-    reusable: bool
-    """The environment is ready for the next one; if not, it has been or is being stopped."""

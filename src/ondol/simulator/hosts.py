@@ -48,7 +48,7 @@ class Platform(Protocol):
     def abandoned(self, head: InvocationHead) -> None:
         """A client gets no answer of the function: its environment was stopped under it."""
 
-    def finished(self, over: tuple[InvocationHead, bool]) -> None:
+    def finished(self, head: InvocationHead, reusable: bool) -> None:
         """The environment is ready for the next invocation, or (False) gone."""
 
     def frozen(self, environment: EnvironmentId) -> None: ...
@@ -207,10 +207,11 @@ class Hosts:
                 self._figures.busy_mb_ns += command.duration_ns * environment.memory_mb
                 self._platform.answered(command.head, command.failure)
             elif isinstance(command, Finish):
-                timeline.soon((self._platform.finished, (environment.head, command.reusable)))
+                head = environment.head
                 if not environment.answered:
                     environment.answered = True
-                    timeline.soon((self._platform.abandoned, environment.head))
+                    self._platform.abandoned(head)
+                self._platform.finished(head, command.reusable)
             elif isinstance(command, Freeze):
                 self._platform.frozen(environment.id)
             elif isinstance(command, Ready):

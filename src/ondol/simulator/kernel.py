@@ -119,7 +119,7 @@ class Kernel:
         commands = front.assignment.arrived(request, version, self._pools[call.function], self.timeline.now)
         first = commands[0] if commands else None
         if type(first) is Run:
-            self._run((front, first, call))
+            self._run(front, first, call)
             return
         front.waiting[request] = call
         if call.patience is not None:
@@ -130,7 +130,7 @@ class Kernel:
         front, request, version = who
         if front.waiting.pop(request, None) is not None:
             self._perform(front, front.assignment.gave_up(request, version, self.timeline.now))
-            self.timeline.soon((self._tell, ("gone", request, GONE)))
+            self._tell("gone", request, GONE)
 
     def _update(self, update: Update) -> None:
         function = self._trace.functions[update.function]
@@ -146,35 +146,38 @@ class Kernel:
         soon = self.timeline.soon
         for command in commands:
             if isinstance(command, Run):
-                soon((self._run, (front, command, front.waiting.pop(command.request))))
+                self._run(front, command, front.waiting.pop(command.request))
             elif isinstance(command, Want):
                 soon((self._want, (front, command)))
             elif isinstance(command, AskPermits):
                 soon((self._ask_permits, (front, command)))
             elif isinstance(command, Refuse):
                 del front.waiting[command.request]
-                soon((self._tell, ("refuse", command.request, command.reason.value)))
+                self._tell("refuse", command.request, command.reason.value)
             elif isinstance(command, Fail):
                 del front.waiting[command.request]
                 throttled = isinstance(command.failure, ThrottleReason)
                 what = "refuse" if throttled else "fail"
-                soon((self._tell, (what, command.request, refusal(command.failure))))
+                self._tell(what, command.request, refusal(command.failure))
             elif isinstance(command, GiveBackPermit):
                 soon((self._give_back_permit, command.grant))
             elif isinstance(command, GiveBackEnvironment):
                 soon((self._give_back_environment, command.environment))
 
-    def _run(self, what: tuple[Frontend, Run, Call]) -> None:
-        front, run, call = what
+    def _run(self, front: Frontend, run: Run, call: Call) -> None:
         request, environment, permit = run.request, run.environment, run.permit
         self._lent[environment.id] = (front, environment)
         if self._log is not None:
             self._note("run", request, environment.id, f"grant {permit.grant} on {environment.worker}")
         head = InvocationHead(request, environment.id, permit.grant, "", 0)
         if not self.hosts.invoke(head, call):
-            front.waiting[request] = call
-            self.timeline.soon((self._give_back_environment, environment.id))
-            self._perform(front, front.assignment.bounced(request, environment))
+            self.timeline.soon((self._bounce, (front, run, call)))
+
+    def _bounce(self, what: tuple[Frontend, Run, Call]) -> None:
+        front, run, call = what
+        front.waiting[run.request] = call
+        self.timeline.soon((self._give_back_environment, run.environment.id))
+        self._perform(front, front.assignment.bounced(run.request, run.environment))
 
     def _want(self, what: tuple[Frontend, Want]) -> None:
         front, want = what
@@ -287,13 +290,12 @@ class Kernel:
         self._manage(self.manager.start_failed(*failed))
 
     def answered(self, head: InvocationHead, failure: FunctionFailure | None) -> None:
-        self._tell(("answer", head.request_id, outcome(failure)))
+        self._tell("answer", head.request_id, outcome(failure))
 
     def abandoned(self, head: InvocationHead) -> None:
-        self._tell(("fail", head.request_id, ABANDONED))
+        self._tell("fail", head.request_id, ABANDONED)
 
-    def finished(self, over: tuple[InvocationHead, bool]) -> None:
-        head, reusable = over
+    def finished(self, head: InvocationHead, reusable: bool) -> None:
         front, environment = self._lent[head.environment]
         commands = front.assignment.finished(head.request_id, environment, reusable, self.timeline.now)
         if commands:
@@ -309,9 +311,8 @@ class Kernel:
 
     # The log
 
-    def _tell(self, told: tuple[str, RequestId, str]) -> None:
+    def _tell(self, what: str, request: RequestId, outcome: str) -> None:
         """A client is told something: once, and no more."""
-        what, request, outcome = told
         self.figures.told[outcome] += 1
         self._note(what, request, detail=outcome)
 

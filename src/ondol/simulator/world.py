@@ -6,20 +6,19 @@ Clients, functions and sandboxes do what the trace says. Doors that note what pa
 """
 
 import asyncio
-from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 from ondol.counting.service import CountingService
 from ondol.frontend.directory import Target
 from ondol.frontend.invocations import Invocation, Invocations
-from ondol.http import Sweep
-from ondol.model.errors import Outcome, PlatformError, TooManyRequests
+from ondol.http import HttpCommons
+from ondol.model.errors import OndolError, Outcome, PlatformError, TooManyRequests
 from ondol.model.function import LATEST, FunctionView
 from ondol.model.ids import CodeDigest, EnvironmentId, FrontendId, RequestId
-from ondol.model.invocation import FunctionFailure, InvocationEnd
+from ondol.model.invocation import FunctionFailure
 from ondol.model.runtime import Launch, Runtime
-from ondol.model.time import SECOND
+from ondol.model.time import SECOND, WallTime
 from ondol.placement.api import Demand, Placed, Unplaced, WorkerCapacity
 from ondol.placement.service import PlacementService
 from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
@@ -27,8 +26,8 @@ from ondol.sandbox.simulated import Answer, Die, Hang, Phase, Raise, SimulatedDr
 from ondol.simulator.figures import ABANDONED, GONE, NO_ROOM, outcome
 from ondol.simulator.trace import RUNTIME, Call, Decision, Ending, Function, Site, Trace
 from ondol.simulator.virtual_time import VirtualClock, VirtualTimeLoop
-from ondol.telemetry.api import LogEvent, LogStream
-from ondol.worker.api import EnvironmentBusy, InvocationHead, PayloadSink, PayloadSource
+from ondol.telemetry.api import LogStream
+from ondol.worker.api import InvocationHead, PayloadSink, PayloadSource
 from ondol.worker.service import WorkerService, WorkerSettings
 from ondol.worker_manager.service import WorkerManagerService
 
@@ -108,15 +107,9 @@ class _Worker(WorkerService):
         self.notes.note("stop", environment=environment)
         await super().stop(environment)
 
-    async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
+    def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> None:
         self.notes.note("run", head.request_id, head.environment, f"grant {head.grant} on {self.id}")
-        assert isinstance(sink, _Client)
-        try:
-            sink.runs = True
-            return await super().invoke(head, source, sink)
-        except EnvironmentBusy:
-            sink.runs = False
-            raise
+        super().invoke(head, source, sink)
 
 
 class _Placement(PlacementService):
@@ -137,16 +130,16 @@ class _Manager(WorkerManagerService):
 
 
 class _Client:
-    """One invocation's client: its payload's source and its result's sink."""
+    """One invocation's client, and where its payload comes from."""
+
+    first = b"{}"
 
     def __init__(self, request: RequestId, notes: Notes) -> None:
         self._request = request
         self._notes = notes
-        self.runs = False
-        self.gone = False
 
     async def read(self) -> bytes:
-        return b"{}"
+        return b""
 
     def write(self, piece: bytes) -> None:
         """The result is not looked at."""
@@ -155,32 +148,32 @@ class _Client:
         """There is always room."""
 
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
-        if self.runs:
-            self._notes.note("answer", self._request, detail=outcome(failure))
-        else:
+        if failure is not None and failure.log_tail:
             self._notes.note("fail", self._request, detail=f"init: {outcome(failure)}")
+        else:
+            self._notes.note("answer", self._request, detail=outcome(failure))
 
-    async def call(self, frontend: Invocations, invocation: Invocation) -> None:
-        """Invoke and note what is told."""
-        try:
-            await frontend.run(invocation)
-        except TooManyRequests as error:
+    def refuse(self, error: OndolError) -> None:
+        if isinstance(error, TooManyRequests):
             self._notes.note("refuse", self._request, detail=error.members["Reason"])
-        except PlatformError as error:
-            if self.gone:
-                self._notes.note("gone", self._request, detail=GONE)
-            else:
-                why = NO_ROOM if error.outcome is Outcome.NOT_STARTED else ABANDONED
-                self._notes.note("fail", self._request, detail=why)
+        else:
+            assert isinstance(error, PlatformError)
+            why = NO_ROOM if error.outcome is Outcome.NOT_STARTED else ABANDONED
+            self._notes.note("fail", self._request, detail=why)
 
     def go_away(self, frontend: Invocations, invocation: Invocation) -> None:
-        self.gone = True
-        frontend.client_gone(invocation)
+        if frontend.client_gone(invocation):
+            self._notes.note("gone", self._request, detail=GONE)
 
 
 class _NoLogs:
-    def write(self, stream: LogStream, events: Sequence[LogEvent]) -> None:
-        """Lines are made, as they are for real, and dropped."""
+    """Lines are made, as they are for real, and dropped."""
+
+    def open(self, stream: LogStream) -> "_NoLogs":
+        return self
+
+    def write(self, time: WallTime, message: str) -> None:
+        pass
 
 
 class World:
@@ -199,12 +192,11 @@ class World:
 
         self._current = [function.version(1) for function in trace.functions]
         self._revisions = [1] * len(trace.functions)
-        self._clients: set[asyncio.Task[None]] = set()
         self._counting = CountingService(site.limits, self.clock)
         self._placement = _Placement(site.placement)
         self._placement.notes = self.notes
-        sweep = Sweep(self.clock)
-        self._workers = {capacity.worker: self._worker(capacity, sweep) for capacity in site.capacities()}
+        http = HttpCommons(self.clock)
+        self._workers = {capacity.worker: self._worker(capacity, http) for capacity in site.capacities()}
         numbers = count(1)
         self._manager = _Manager(
             site.keep_alive,
@@ -217,7 +209,7 @@ class World:
         self._manager.notes = self.notes
         self._frontends = [self._frontend(number) for number in range(site.frontends)]
 
-    def _worker(self, capacity: WorkerCapacity, sweep: Sweep) -> _Worker:
+    def _worker(self, capacity: WorkerCapacity, http: HttpCommons) -> _Worker:
         numbers = count(1)
         worker = _Worker(
             WorkerSettings(capacity.worker, phases=self.site.phases),
@@ -227,7 +219,7 @@ class World:
             logs=_NoLogs(),
             counting=self._counting,
             clock=self.clock,
-            sweep=sweep,
+            http=http,
             new_id=lambda: f"{capacity.worker}/{next(numbers)}",
         )
         worker.notes = self.notes
@@ -283,9 +275,7 @@ class World:
         client = _Client(request, self.notes)
         invocation = Invocation(request, self._target(call.function), 2, client, client)
         frontend = self._frontends[call.frontend]
-        task = self._loop.create_task(client.call(frontend, invocation))
-        self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        frontend.begin(invocation)
         if call.patience is not None:
             self._loop.call_later(call.patience / SECOND, client.go_away, frontend, invocation)
 
@@ -302,7 +292,7 @@ class World:
 
     def _target(self, index: int) -> Target:
         view = self._view(index)
-        return Target(view, self._current[index], view.key.arn)
+        return Target(view, self._current[index], view.key.arn, self.trace.functions[index].pool)
 
     def _view(self, index: int) -> FunctionView:
         function: Function = self.trace.functions[index]

@@ -1,7 +1,7 @@
 """Logs (later metrics and traces): kept, queried, bounded on disk. Never slows the warm path.
 
 ```
-worker ── write ──▶ buffer ── writer thread, every 50 ms ──▶ segments (files) ◀── queries, on threads of their own
+worker ── write ──▶ buffer ── writer thread, every 0.2 s ──▶ segments (files) ◀── queries, on threads of their own
         (memory, bounded)                                  └▶ catalogue (which groups, streams and segments there are)
 ```
 

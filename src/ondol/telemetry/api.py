@@ -1,6 +1,6 @@
 """Telemetry's door: where log lines go, and CloudWatch Logs' way of asking for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -46,9 +46,17 @@ class LogLimits(msgspec.Struct, frozen=True):
     """In memory, of lines that wait for the disk; above it the oldest are dropped, and counted."""
 
 
+class OpenLog(Protocol):
+    """One stream, for whoever writes it."""
+
+    def write(self, time: WallTime, message: str) -> None:
+        """Take one line, no older than the one before. Returns at once: it reaches the disk soon after."""
+        ...
+
+
 class LogSink(Protocol):
-    def write(self, stream: LogStream, events: Sequence[LogEvent]) -> None:
-        """Take events of one stream, oldest first. Returns at once: they reach the disk soon after."""
+    def open(self, stream: LogStream) -> OpenLog:
+        """Where the lines of one stream go. There is nothing to close."""
         ...
 
 

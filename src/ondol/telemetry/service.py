@@ -2,14 +2,14 @@
 
 import asyncio
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ondol.model.ids import AccountId, Region
 from ondol.model.time import Clock
-from ondol.telemetry.api import LogEvent, LogLimits, LogStream
+from ondol.telemetry.api import LogLimits, LogStream, OpenLog
 from ondol.telemetry.catalogue import Catalogue
 from ondol.telemetry.queries import OPERATIONS, Queries
 from ondol.telemetry.writer import LogWriter
@@ -23,9 +23,9 @@ class TelemetryService:
         self._writer = LogWriter(self._catalogue, clock, limits or LogLimits())
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="log-queries")
 
-    def write(self, stream: LogStream, events: Sequence[LogEvent]) -> None:
-        """See `LogSink`. `events` must not change afterwards."""
-        self._writer.write(stream, events)
+    def open(self, stream: LogStream) -> OpenLog:
+        """See `LogSink`."""
+        return self._writer.open(stream)
 
     async def perform(
         self, operation: str, account: AccountId, region: Region, parameters: Mapping[str, Any]

@@ -1,27 +1,28 @@
 """The writer: takes lines at once, brings them to the disk soon after, and keeps what is there within its bounds.
 
 Decides when to flush, what to drop when the disk does not keep up, and what to delete; nothing of how lines are asked
-for. One thread does all that touches files. The buffer's lock is never held over a system call.
+for. One thread does all that touches files. The lock is never held over a system call.
 """
 
 import contextlib
 import logging
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from ondol.model.time import SECOND, Clock, Instant, WallTime
-from ondol.telemetry.api import LogEvent, LogLimits, LogStream
+from ondol.telemetry.api import LogEvent, LogLimits, LogStream, OpenLog
+from ondol.telemetry.buffer import BufferedLog, LineBuffer
 from ondol.telemetry.catalogue import Catalogue, Group
 from ondol.telemetry.segments import Segment, append
 
-_FLUSH_AFTER_S = 0.05
+_FLUSH_AFTER_S = 0.2
+"""A kill takes at most what came in this time; each flush of a busy stream costs a file opened and closed."""
+
+_MEASURE_EVERY_S = 0.05
 _RETRY_AFTER_S = 1.0
-_EVENT_OVERHEAD = 120
-"""Bytes that an event takes in memory beside its text."""
 
 _SEGMENTS = 4
 """In so many parts a stream's share is kept and forgotten."""
@@ -38,6 +39,9 @@ _SWEEP_TO = 0.9
 _log = logging.getLogger(__name__)
 
 
+_Lines = tuple[BufferedLog, list[LogEvent]]
+
+
 class _Live(msgspec.Struct):
     """A stream that this process writes."""
 
@@ -46,19 +50,17 @@ class _Live(msgspec.Struct):
 
 
 class LogWriter:
-    """`write` belongs to the event loop, `flush` and `close` to other threads."""
+    """`open` and what it answers belong to the event loop, `flush` and `close` to other threads."""
 
     def __init__(self, catalogue: Catalogue, clock: Clock, limits: LogLimits) -> None:
         self._catalogue = catalogue
         self._clock = clock
         self._limits = limits
-        self._pending: deque[tuple[LogStream, Sequence[LogEvent], int]] = deque()
-        self._pending_bytes = 0
-        self._dropped: dict[LogStream, int] = {}
         self._waiting: list[threading.Event] = []
         self._closing = False
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._buffer = LineBuffer(limits.buffer, lock, self._changed.notify)
         self._live: dict[LogStream, _Live] = {}
         self._forget_above = _FORGET_ABOVE
         self._failing = False
@@ -66,21 +68,9 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def write(self, stream: LogStream, events: Sequence[LogEvent]) -> None:
-        """Take events of one stream, oldest first; about a microsecond."""
-        if not events:
-            return
-        size = 0
-        for event in events:
-            size += len(event.message) + _EVENT_OVERHEAD
-        # The lock by itself: entering the condition goes through two calls more.
-        with self._lock:
-            self._pending.append((stream, events, size))
-            self._pending_bytes += size
-            if len(self._pending) == 1:
-                self._changed.notify()
-            elif self._pending_bytes > self._limits.buffer:
-                self._shed()
+    def open(self, stream: LogStream) -> OpenLog:
+        """See `LogSink`."""
+        return self._buffer.open(stream)
 
     def flush(self, timeout_s: float = 2.0) -> bool:
         """Wait until all that was written before is on the disk. False if the disk did not do it in that time."""
@@ -99,28 +89,20 @@ class LogWriter:
             self._changed.notify()
         self._thread.join()
 
-    def _shed(self) -> None:
-        """Forget the oldest that waits. The lock is held."""
-        while self._pending_bytes > self._limits.buffer and len(self._pending) > 1:
-            stream, events, size = self._pending.popleft()
-            self._pending_bytes -= size
-            self._dropped[stream] = self._dropped.get(stream, 0) + len(events)
-
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._await_work()
-                batch, self._pending = self._pending, deque()
-                self._pending_bytes = 0
-                dropped, self._dropped = self._dropped, {}
+                batch = self._buffer.take()
                 waiting, self._waiting = self._waiting, []
                 closing = self._closing
-            failed = self._append_all(batch, dropped)
+            failed = self._append_all(batch)
             if failed and not closing:
                 self._put_back(failed, waiting)
                 continue
             if failed:
-                _log.error("%d log lines were lost at the end: the disk did not take them", _count(failed))
+                lost = sum(len(lines) for _, lines in failed)
+                _log.error("%d log lines were lost at the end: the disk did not take them", lost)
             for done in waiting:
                 done.set()
             if closing:
@@ -132,31 +114,31 @@ class LogWriter:
         if self._failing:
             self._changed.wait_for(lambda: self._closing, _RETRY_AFTER_S)
             return
-        while not (self._pending or self._waiting or self._closing):
-            if not self._changed.wait(_FLUSH_AFTER_S if self._measuring is not None else None):
+        while not (len(self._buffer) or self._waiting or self._closing):
+            if not self._changed.wait(_MEASURE_EVERY_S if self._measuring is not None else None):
                 return
         self._changed.wait_for(lambda: self._waiting or self._closing, _FLUSH_AFTER_S)
 
-    def _append_all(
-        self, batch: deque[tuple[LogStream, Sequence[LogEvent], int]], dropped: dict[LogStream, int]
-    ) -> dict[LogStream, list[LogEvent]]:
+    def _append_all(self, batch: list[tuple[BufferedLog, list[LogEvent], int]]) -> list[_Lines]:
         """Write a batch, stream by stream. What could not be written is the answer."""
-        gathered: dict[LogStream, list[LogEvent]] = {}
-        for stream, events, _ in batch:
-            gathered.setdefault(stream, []).extend(events)
-        for stream, count in dropped.items():
-            lines = gathered.setdefault(stream, [])
-            text = f"ondol dropped {count} older log lines here: the disk did not keep up with them.\n"
-            lines.insert(0, LogEvent(lines[0].time if lines else self._clock.wall(), text))
-        failed: dict[LogStream, list[LogEvent]] = {}
-        for stream, lines in gathered.items():
+        gathered: dict[LogStream, _Lines] = {}
+        for log, lines, dropped in batch:
+            if dropped:
+                text = f"ondol dropped {dropped} older log lines here: the disk did not keep up with them.\n"
+                lines.insert(0, LogEvent(lines[0].time if lines else self._clock.wall(), text))
+            if log.stream in gathered:
+                gathered[log.stream][1].extend(lines)
+            elif lines:
+                gathered[log.stream] = (log, lines)
+        failed: list[_Lines] = []
+        for log, lines in gathered.values():
             try:
-                self._append(stream, lines)
+                self._append(log.stream, lines)
             except OSError as error:
                 if not self._failing:
                     _log.error("Log lines wait in memory, because the disk does not take them: %s", error)
                     self._failing = True
-                failed[stream] = lines
+                failed.append((log, lines))
         if gathered and not failed:
             self._failing = False
         return failed
@@ -173,14 +155,12 @@ class LogWriter:
         if live is not None and live.segment.path != grown.path:
             self._trim(stream)
 
-    def _put_back(self, failed: dict[LogStream, list[LogEvent]], waiting: list[threading.Event]) -> None:
+    def _put_back(self, failed: list[_Lines], waiting: list[threading.Event]) -> None:
         with self._changed:
-            for stream, events in reversed(failed.items()):
-                size = sum(len(event.message) + _EVENT_OVERHEAD for event in events)
-                self._pending.appendleft((stream, events, size))
-                self._pending_bytes += size
+            for log, lines in failed:
+                self._buffer.put_back(log, lines)
             self._waiting += waiting
-            self._shed()
+        self._buffer.shed()
 
     def _trim(self, stream: LogStream) -> None:
         """Delete what one stream has above its share."""
@@ -254,7 +234,3 @@ def _clamped(events: list[LogEvent], last: int) -> list[LogEvent]:
         last = event.time
         clamped.append(event)
     return clamped
-
-
-def _count(failed: dict[LogStream, list[LogEvent]]) -> int:
-    return sum(len(events) for events in failed.values())

@@ -4,10 +4,10 @@ from typing import Protocol
 
 import msgspec
 
-from ondol.model.errors import OndolError
+from ondol.model.errors import OndolError, PlatformError
 from ondol.model.function import FunctionVersion
 from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, RequestId, WorkerId
-from ondol.model.invocation import FunctionFailure, InvocationEnd
+from ondol.model.invocation import FunctionFailure
 
 
 class StartRequest(msgspec.Struct, frozen=True, gc=False):
@@ -45,13 +45,19 @@ class InvocationHead(msgspec.Struct, frozen=True, gc=False):
 class PayloadSource(Protocol):
     """Where a payload comes from, in pieces."""
 
+    first: bytes
+    """What is here already, perhaps all of it: read nothing of this again."""
+
     async def read(self) -> bytes:
-        """The next piece; empty at the end."""
+        """The next piece after `first`; empty at the end."""
         ...
 
 
 class PayloadSink(Protocol):
-    """Where a result goes to, in pieces."""
+    """Where a result goes to, in pieces, and who is told how the invocation went.
+
+    Told is either `finish` and then `over`, or `failed` alone.
+    """
 
     def write(self, piece: bytes) -> None: ...
 
@@ -67,25 +73,30 @@ class PayloadSink(Protocol):
         """
         ...
 
+    def over(self, reusable: bool) -> None:
+        """The environment is ready for the next invocation; if not `reusable`, it is gone or going."""
+        ...
 
-class EnvironmentBusy(OndolError):
-    """This environment cannot take the invocation (it runs one, has ended, or the grant is stale).
-
-    Nothing was started.
-    """
+    def failed(self, error: "NotTaken | PlatformError") -> None:
+        """There is no result, and will be none; after `PlatformError` the environment is gone or going."""
+        ...
 
 
-class GrantDead(OndolError):
-    """Counting holds the grant of this invocation no longer. Nothing was started."""
+class NotTaken(OndolError):
+    """The worker did not take an invocation: nothing was started, and it may run elsewhere."""
+
+
+class EnvironmentBusy(NotTaken):
+    """This environment cannot take the invocation: it runs one, or has ended."""
+
+
+class GrantDead(NotTaken):
+    """Counting holds the grant of this invocation no longer. Its environment is as it was."""
 
 
 class PayloadDoor(Protocol):
-    async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
-        """Run one invocation; returns when its environment is ready for the next one, or gone.
-
-        A failed function is told to the sink. Raises `EnvironmentBusy` or `GrantDead` (nothing was started), or
-        `PlatformError`.
-        """
+    def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> None:
+        """Begin one invocation. All that comes of it is told to the sink, a refusal perhaps before this returns."""
         ...
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ondol.http import Fields, Response, Sweep
+from ondol.background import Background
+from ondol.http import ClientGone, Fields, HttpCommons, Response
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.function import FunctionVersion
 from ondol.model.ids import EnvironmentId, RequestId
-from ondol.model.invocation import FunctionFailure, InvocationEnd
+from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import Phases
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
 from ondol.sandbox.driver import Exit, Sandbox, SandboxError, StartSpec
@@ -55,7 +56,7 @@ class EnvironmentShell:
         log: EnvironmentLog,
         phases: Phases,
         clock: Clock,
-        sweep: Sweep,
+        http: HttpCommons,
         wake: Callable[[EnvironmentId, Instant], None],
         stopped: Callable[["EnvironmentShell"], None],
     ) -> None:
@@ -70,18 +71,18 @@ class EnvironmentShell:
         self._wake = wake
         self._stopped = stopped
         self._machine = EnvironmentMachine(request.version, request.cause, phases, clock.now())
-        self._api = RuntimeApi(self, sweep)
+        self._api = RuntimeApi(self, http)
         self._next: Response | None = None
         self._head: InvocationHead | None = None
-        self._payload: bytes = b""
+        self._source: PayloadSource | None = None
         self._sink: PayloadSink | None = None
         self._answered = False
         self._first_output = b""
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self._over: asyncio.Future[InvocationEnd] | None = None
         self._init: asyncio.Future[Started | InitFailed] = loop.create_future()
         self._stopping: asyncio.Task[None] | None = None
+        self._sending = Background("sending a payload to a runtime")
 
     # For the worker
 
@@ -98,23 +99,16 @@ class EnvironmentShell:
         self._perform(self._machine.began())
         return await self._init
 
-    async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
+    def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> None:
         """As `PayloadDoor.invoke`."""
-        if not self._machine.available:
-            raise EnvironmentBusy(f"environment {self.id} cannot take an invocation")
-        piece = await source.read()
         commands = self._machine.invoked(head, self._clock.now())
         if commands is None:
-            raise PlatformError(f"environment {self.id} ended while the payload came in", Outcome.NOT_STARTED)
+            sink.failed(EnvironmentBusy(f"environment {self.id} cannot take an invocation"))
+            return
         self._sink = sink
+        self._source = source
         self._answered = False
-        over = self._over = self._loop.create_future()
-        self._payload = piece
         self._perform(commands)
-        if len(piece) < head.payload_bytes:
-            await self._send_rest(head, source, len(piece))
-        end: InvocationEnd = await over
-        return end
 
     def timer_due(self) -> None:
         self._perform(self._machine.timer_due(self._clock.now()))
@@ -184,8 +178,8 @@ class EnvironmentShell:
                     self._deliver(head, thaw, remaining_ns)
                 case Answer(head, failure, duration_ns, init_ns):
                     self._answer(head, failure, duration_ns, init_ns)
-                case Finish(request, reusable):
-                    self._finish(request, reusable)
+                case Finish(_, reusable):
+                    self._finish(reusable)
                 case Wake(at):
                     self._wake(self.id, at)
                 case Freeze():
@@ -204,27 +198,35 @@ class EnvironmentShell:
         if thaw:
             self._sandbox.thaw()
         assert self._next is not None
+        assert self._source is not None
+        source, self._source = self._source, None
         fields = _next_fields(head, self._clock.wall() + remaining_ns // MILLISECOND)
-        if len(self._payload) == head.payload_bytes:
-            self._next.send(200, fields, self._payload)
+        payload = source.first
+        if len(payload) == head.payload_bytes:
+            self._next.send(200, fields, payload)
         else:
             self._next.start(200, fields, length=head.payload_bytes)
-            self._next.write(self._payload)
-        self._payload = b""
+            self._next.write(payload)
+            self._sending.spawn(self._send_rest(self._next, head, source, len(payload)))
         # Whatever the runtime now writes is read later: its first line is still this one.
         self._log.start(head.request_id, head.want_tail)
 
-    async def _send_rest(self, head: InvocationHead, source: PayloadSource, sent: int) -> None:
-        response = self._next
-        assert response is not None
+    async def _send_rest(self, response: Response, head: InvocationHead, source: PayloadSource, sent: int) -> None:
         while sent < head.payload_bytes and self._machine.request == head.request_id:
-            await response.drain()
+            try:
+                await response.drain()
+            except ClientGone:
+                return  # how the runtime ended is told elsewhere
             piece = await source.read()
             if not piece:
-                raise PlatformError("the payload ended before its length", Outcome.UNKNOWN)
+                self.stop()  # half an event is no event
+                return
             response.write(piece)
             sent += len(piece)
-        response.end()
+        if sent == head.payload_bytes:
+            response.end()
+        else:
+            response.abort()
 
     def _answer(
         self, head: InvocationHead, failure: FunctionFailure | None, duration_ns: int, init_ns: int | None
@@ -240,15 +242,13 @@ class EnvironmentShell:
         if head.want_tail:
             self._sink.finish(failure, tail)
 
-    def _finish(self, request: RequestId, reusable: bool) -> None:
-        over, self._over = self._over, None
-        self._sink = None
-        if over is None or over.done():
-            return
+    def _finish(self, reusable: bool) -> None:
+        sink, self._sink = self._sink, None
+        assert sink is not None
         if self._answered:
-            over.set_result(InvocationEnd(request, reusable))
+            sink.over(reusable)
         else:
-            over.set_exception(PlatformError("the environment was stopped", Outcome.UNKNOWN))
+            sink.failed(PlatformError("the environment was stopped", Outcome.UNKNOWN))
 
     def _fail_init(self, failure: FunctionFailure, init_ns: int) -> None:
         self._sandbox.drain_output()

@@ -5,7 +5,7 @@ from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import LOG_TAIL_BYTES, MEBIBYTE
 from ondol.model.rate import TokenBucket
 from ondol.model.time import Clock, WallTime
-from ondol.telemetry.api import LogEvent, LogSink, LogStream
+from ondol.telemetry.api import LogSink, LogStream
 from ondol.worker.log_lines import LineSplitter, PlatformLines, Report
 
 BURST_BYTES = 64 * MEBIBYTE
@@ -16,7 +16,7 @@ BYTES_PER_S = 4 * MEBIBYTE
 class EnvironmentLog:
     def __init__(self, stream: LogStream, sink: LogSink, lines: PlatformLines, clock: Clock) -> None:
         self.stream = stream
-        self._sink = sink
+        self._log = sink.open(stream)
         self._lines = lines
         self._clock = clock
         self._splitter = LineSplitter()
@@ -27,46 +27,56 @@ class EnvironmentLog:
     def init_start(self) -> None:
         self._tail = b""
         wall = self._clock.wall()
-        self._write(wall, [self._lines.init_start(wall)])
+        self._write(wall, self._lines.init_start(wall))
 
     def start(self, request: RequestId, want_tail: bool) -> None:
         """An invocation begins; what comes until `end` is its log."""
         self._tail = b"" if want_tail else None
         wall = self._clock.wall()
-        self._write(wall, [self._lines.start(wall, request)])
+        self._write(wall, self._lines.start(wall, request))
 
     def init_failed(self, cause: RequestId, init_ns: int, failure: FunctionFailure) -> None:
         """Init failed: all since it began is the log of the invocation that caused it, which begins now."""
         wall = self._clock.wall()
-        lines = [self._lines.init_failed(wall, init_ns, failure), self._lines.start(wall, cause)]
-        self._write(wall, self._splitter.flush() + lines)
+        self._write_rest(wall)
+        self._write(wall, self._lines.init_failed(wall, init_ns, failure))
+        self._write(wall, self._lines.start(wall, cause))
 
     def output(self, data: bytes) -> None:
         """The customer's processes wrote this."""
         if self._quota.take(self._clock.now(), len(data)):
+            wall = self._clock.wall()
             lines = self._splitter.feed(data)
             if self._dropped:
-                lines.insert(0, f"ondol: {self._dropped} lines were dropped here: the log quota was exceeded\n")
+                self._write(wall, f"ondol: {self._dropped} lines were dropped here: the log quota was exceeded\n")
                 self._dropped = 0
-            if lines:
-                self._write(self._clock.wall(), lines)
+            for line in lines:
+                self._write(wall, line)
         else:
             self._dropped += data.count(b"\n") or 1
 
     def end(self, report: Report) -> bytes:
         """The invocation is over; the answer is the last 4 KB of its log, if it was wanted."""
         wall = self._clock.wall()
-        self._write(wall, self._splitter.flush() + self._lines.end(wall, report))
+        self._write_rest(wall)
+        for line in self._lines.end(wall, report):
+            self._write(wall, line)
         tail, self._tail = self._tail, None
         return tail or b""
 
     def close(self) -> None:
         """The environment ends: keep what was written without a newline."""
-        self._write(self._clock.wall(), self._splitter.flush())
+        self._write_rest(self._clock.wall())
 
-    def _write(self, wall: WallTime, lines: list[str]) -> None:
-        events = [LogEvent(wall, line) for line in lines if line]
-        if events:
-            self._sink.write(self.stream, events)
+    def _write_rest(self, wall: WallTime) -> None:
+        """What was written without a newline is a line, when no more is to be expected for now."""
+        rest = self._splitter.flush()
+        if rest:
+            self._write(wall, rest)
+
+    def _write(self, wall: WallTime, line: str) -> None:
+        if not line:
+            return  # the function's log format has no such line
+        self._log.write(wall, line)
         if self._tail is not None:
-            self._tail = (self._tail + "".join(lines).encode())[-LOG_TAIL_BYTES:]
+            self._tail = (self._tail + line.encode())[-LOG_TAIL_BYTES:]

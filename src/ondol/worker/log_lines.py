@@ -52,10 +52,10 @@ class LineSplitter:
         self._rest = rest
         return [line.decode("utf-8", "replace") + "\n" for line in lines]
 
-    def flush(self) -> list[str]:
+    def flush(self) -> str:
         """What was written without a newline, when no more is to be expected for now."""
         rest, self._rest = self._rest, b""
-        return [rest.decode("utf-8", "replace")] if rest else []
+        return rest.decode("utf-8", "replace") if rest else ""
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):

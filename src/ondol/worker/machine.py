@@ -164,7 +164,7 @@ class EnvironmentMachine:
             request = self.request
             assert request is not None
             self._head = None
-            return [Finish(request, True), *self._rest(now)]
+            return [*self._rest(now), Finish(request, True)]
         if self.state is State.INIT:
             self._init_ns = now - self._started
             return [Throttle(), Ready(self._init_ns), *self._rest(now)]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from ondol.http import HttpLimits, Request, Response, Server, Sweep
+from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
 from ondol.http.body import Body
 from ondol.model.limits import MEBIBYTE, RESPONSE_PAYLOAD_BYTES
 from ondol.worker.machine import RuntimeMisbehaved, UnknownRequest
@@ -64,9 +64,9 @@ class Environment(Protocol):
 class RuntimeApi:
     """Serves one environment's Runtime API on every connection that its sandbox opens."""
 
-    def __init__(self, environment: Environment, sweep: Sweep) -> None:
+    def __init__(self, environment: Environment, http: HttpCommons) -> None:
         self._environment = environment
-        self.server = Server(self._serve, LIMITS, sweep)
+        self.server = Server(self._serve, LIMITS, http)
 
     def _serve(self, request: Request, response: Response) -> Awaitable[None] | None:
         try:

@@ -10,10 +10,9 @@ import msgspec
 from ondol.background import Background
 from ondol.control.api import PrepareError
 from ondol.counting.api import Counting
-from ondol.http import Sweep
+from ondol.http import HttpCommons
 from ondol.model.errors import OndolError, Outcome, PlatformError
 from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, WorkerId
-from ondol.model.invocation import InvocationEnd
 from ondol.model.limits import FULL_PROCESSOR_MB, Phases
 from ondol.model.runtime import Runtime
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
@@ -66,7 +65,7 @@ class WorkerService:
         logs: LogSink,
         counting: Counting,
         clock: Clock,
-        sweep: Sweep,
+        http: HttpCommons,
         new_id: Callable[[], str],
     ) -> None:
         self._settings = settings
@@ -83,7 +82,7 @@ class WorkerService:
         self._unpacking: dict[CodeDigest, asyncio.Task[None]] = {}
         self._wheel: TimerWheel[EnvironmentId] = TimerWheel(TICK)
         self._observer: WorkerObserver | None = None
-        self._sweep = sweep
+        self._http = http
         self._background: list[asyncio.Task[None]] = []
         self._ends = Background("telling an environment's end")
         self._nobody_left: asyncio.Event | None = None
@@ -150,13 +149,14 @@ class WorkerService:
 
     # The payload door
 
-    async def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> InvocationEnd:
-        if head.grant in self._dead_grants:
-            raise GrantDead(f"grant {head.grant} is dead")
+    def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> None:
         environment = self._environments.get(head.environment)
-        if environment is None:
-            raise EnvironmentBusy(f"environment {head.environment} is not here")
-        return await environment.invoke(head, source, sink)
+        if head.grant in self._dead_grants:
+            sink.failed(GrantDead(f"grant {head.grant} is dead"))
+        elif environment is None:
+            sink.failed(EnvironmentBusy(f"environment {head.environment} is not here"))
+        else:
+            environment.invoke(head, source, sink)
 
     # Inside
 
@@ -191,7 +191,7 @@ class WorkerService:
             log=log,
             phases=self._settings.phases,
             clock=self._clock,
-            sweep=self._sweep,
+            http=self._http,
             wake=self._wheel.set,
             stopped=self._stopped,
         )
