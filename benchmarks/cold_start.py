@@ -8,15 +8,14 @@ import time
 import peers
 from client import Caller
 from figure import Effort, Figure, Line
-from functions import ECHO, create, create_many
+from functions import CREATED, ECHO, FULL_MB, create, create_many
 from harness import BenchmarkError
 from platform_under_test import ondol
 
 SETTLED_S = 2.0
 EVERY_S = 0.05
 BATCH = 20
-MEMORY_MB = 256
-"""Small, so that a small machine has room for all of them. The init phase has a whole processor whatever the size."""
+GONE_WITHIN_S = 30.0
 
 
 def measure(effort: Effort) -> list[Line]:
@@ -31,15 +30,17 @@ def measure(effort: Effort) -> list[Line]:
         mini_caller = stack.enter_context(Caller(mini_port))
         for batch in range(effort.pick(8, 2)):
             names = [f"echo-{batch}-{n}" for n in range(BATCH)]
-            asyncio.run(create_many(here.port, names, ECHO, MEMORY_MB, own_code=True))
+            asyncio.run(create_many(here.port, names, ECHO, FULL_MB, own_code=True))
             create(mini_port, f"echo-{batch}")
             time.sleep(SETTLED_S)
             cold += _first_calls(caller, names)
+            if (there := len(here.environments())) != BATCH:
+                raise BenchmarkError(f"{BATCH} first calls left {there} environments: not every one was a cold start")
+            _delete(caller, names)
             mini.append(mini_caller.timed_invoke(f"echo-{batch}"))
             with peers.emulator() as port, Caller(port) as emulator_caller:
                 emulated.append(emulator_caller.timed_invoke(peers.EMULATED))
-        if (there := len(here.environments())) != len(cold):
-            raise BenchmarkError(f"{len(cold)} first calls left {there} environments: not every one was a cold start")
+            here.await_environments(0, GONE_WITHIN_S)
     p50 = statistics.median(cold)
     return [
         Line(
@@ -72,6 +73,12 @@ def _first_calls(caller: Caller, names: list[str]) -> list[float]:
         due += EVERY_S
         took.append(caller.timed_invoke(name))
     return took
+
+
+def _delete(caller: Caller, names: list[str]) -> None:
+    """A small machine has no room for the environments of all batches at once."""
+    for name in names:
+        caller.request("DELETE", f"{CREATED}/{name}")
 
 
 FIGURE = Figure("cold", measure)

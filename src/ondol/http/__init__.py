@@ -10,15 +10,18 @@ It decides what is well-formed, how much one peer may make the server hold, when
 idle peer is closed. It must not know what a path means: that is the handler's.
 """
 
+from ondol.http.body import Body
 from ondol.http.commons import HttpCommons
+from ondol.http.connection import HttpProtocol
 from ondol.http.errors import BodyTooLarge, ClientGone, HttpError, InvalidResponse, Refused
-from ondol.http.head import Fields
+from ondol.http.head import Fields, response_head
 from ondol.http.limits import HttpLimits
 from ondol.http.request import Peer, Request
 from ondol.http.response import Response
 from ondol.http.server import Handler, Server
 
 __all__ = [
+    "Body",
     "BodyTooLarge",
     "ClientGone",
     "Fields",
@@ -26,10 +29,12 @@ __all__ = [
     "HttpCommons",
     "HttpError",
     "HttpLimits",
+    "HttpProtocol",
     "InvalidResponse",
     "Peer",
     "Refused",
     "Request",
     "Response",
     "Server",
+    "response_head",
 ]

@@ -141,12 +141,13 @@ class Body(msgspec.Struct, eq=False):
             # One growing buffer rather than a list: two-byte chunks would cost thirty times their size.
             self._buffer = bytearray(buffer)
             self._buffer += data
-        if not self._collecting:
+        if self._waiter is not None and not self._collecting:
             self._wake()
 
     def finish(self) -> None:
         self.complete = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, error: HttpError) -> None:
         """The rest will not come, or is not wanted: whoever reads is told."""

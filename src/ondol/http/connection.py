@@ -58,6 +58,7 @@ class HttpProtocol(asyncio.Protocol):
         self._reading = True
         self._deaf = False
         self._ended_by_client = False
+        self._pumping = False
         self._pump_scheduled = False
         self._write_paused = False
         self._drainers: list[asyncio.Future[None]] = []
@@ -91,6 +92,29 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._parse(data)
         self._pump()
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing has been received that is not answered."""
+        parser = self._parser
+        return (
+            self._serving is None
+            and not parser.in_head
+            and parser.receiving is None
+            and not parser.requests
+            and self._backlog is None
+            and not self._deaf
+        )
+
+    @property
+    def date(self) -> str:
+        """The `Date` field line."""
+        return self._sweep.date
+
+    def serve_known(self, request: Request) -> Response:
+        """For a subclass that has understood by itself what was received at rest: what answers this request."""
+        response = self._serving = Response(request, self)
+        return response
 
     def eof_received(self) -> bool:
         """The client sends no more. What it has sent whole is still answered: it may have closed one direction only."""
@@ -173,28 +197,38 @@ class HttpProtocol(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Serve what waits and parse what was held back, as far as the handlers keep up, one turn's worth."""
-        self._pump_scheduled = False
+        self._pumping = True
         requests = self._parser.requests
         turn = _TURN
         while self.alive:
             while requests and self._serving is None and not self._write_paused:
                 if not turn:
-                    self._schedule_pump()
+                    self._pump_later()
                     break
                 turn -= 1
                 self._serve(requests.popleft())
             if self._backlog is None or self._held():
                 break
             self._parse_slice(self._backlog)
+        self._pumping = False
         if self._refusal is not None and self._serving is None and not requests:
             self._answer_refusal()
         if self._backlog is not None or self._parser.receiving is not None or requests or not self._reading:
             self._regulate()
 
     def _schedule_pump(self) -> None:
-        if not self._pump_scheduled and self.alive:
+        """See to it that what waits is served: by the pump that runs now, if one does."""
+        if not self._pumping and self.alive:
+            self._pump_later()
+
+    def _pump_later(self) -> None:
+        if not self._pump_scheduled:
             self._pump_scheduled = True
-            self._loop.call_soon(self._pump)
+            self._loop.call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pump_scheduled = False
+        self._pump()
 
     def _serve(self, request: Request) -> None:
         response = Response(request, self)

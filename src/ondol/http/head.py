@@ -11,19 +11,29 @@ Fields = Iterable[tuple[str, str]]
 """Names and values in the order in which they are sent; a repeated name makes a repeated field."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSENDABLE = re.compile(r"[\r\n\0]")
 _OURS = frozenset(
     ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
 """Fields that frame the message or belong to the connection: the server's own business."""
 
 
-@lru_cache(maxsize=1024)
-def _name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        raise InvalidResponse(f"{name!r} is no name of a field")
-    if name.lower() in _OURS:
-        raise InvalidResponse(f"the server itself decides the field {name!r}")
-    return f"{name}: "
+class _Names(dict[str, str]):
+    """How the names of fields begin their lines, each checked once."""
+
+    def __missing__(self, name: str) -> str:
+        if not _TOKEN.fullmatch(name):
+            raise InvalidResponse(f"{name!r} is no name of a field")
+        if name.lower() in _OURS:
+            raise InvalidResponse(f"the server itself decides the field {name!r}")
+        beginning = f"{name}: "
+        if len(self) < _NAMES_KEPT:
+            self[name] = beginning
+        return beginning
+
+
+_NAMES_KEPT = 1024
+_NAMES = _Names()
 
 
 @lru_cache(maxsize=512)
@@ -43,13 +53,10 @@ def response_head(status: int, fields: Fields, framing: str) -> bytes:
     Raises `InvalidResponse` for a status outside 200 to 599, and for a name or value that would break the framing.
     """
     text = _status_line(status)
-    lines = 1
     for name, value in fields:
-        text += f"{_name(name)}{value}\r\n"
-        lines += 1
-    # Counting finds a line break in any value at once, without a look at each.
-    if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
-        raise InvalidResponse("the value of a field holds a line break or a zero byte")
+        if not value.isprintable() and _UNSENDABLE.search(value):
+            raise InvalidResponse("the value of a field holds a line break or a zero byte")
+        text += f"{_NAMES[name]}{value}\r\n"
     try:
         return f"{text}{framing}\r\n".encode("latin-1")
     except UnicodeEncodeError as error:

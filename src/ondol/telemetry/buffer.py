@@ -6,6 +6,7 @@ for the other. What changes lists otherwise (dropping, putting back) holds the l
 
 import threading
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from ondol.model.time import WallTime
 from ondol.telemetry.api import LogEvent, LogStream
@@ -74,7 +75,7 @@ class LineBuffer:
                 excess = self.written - self.taken - self.limit
                 cut = 0
                 while excess > 0 and cut < len(log.lines) - 1:
-                    size = _size(log.lines[cut])
+                    size = _sizes(log.lines[cut : cut + 1])
                     self.taken += size
                     excess -= size
                     cut += 1
@@ -91,7 +92,7 @@ class LineBuffer:
             log.noted = False
             lines = log.lines[: len(log.lines)]
             del log.lines[: len(lines)]
-            self.taken += sum(map(_size, lines))
+            self.taken += _sizes(lines)
             dropped, log.dropped = log.dropped, 0
             batch.append((log, lines, dropped))
         return batch
@@ -99,11 +100,11 @@ class LineBuffer:
     def put_back(self, log: BufferedLog, lines: Sequence[LogEvent]) -> None:
         """These could not be written: they wait again, before what came since. The lock is held."""
         log.lines[:0] = lines
-        self.taken -= sum(map(_size, lines))
+        self.taken -= _sizes(lines)
         if not log.noted:
             log.noted = True
             self._noted.append(log)
 
 
-def _size(event: LogEvent) -> int:
-    return len(event.message) + _EVENT_OVERHEAD
+def _sizes(events: Sequence[LogEvent]) -> int:
+    return sum(map(len, map(attrgetter("message"), events))) + len(events) * _EVENT_OVERHEAD

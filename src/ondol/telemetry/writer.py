@@ -8,6 +8,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -219,10 +220,9 @@ def _in_order(events: list[LogEvent], last: int) -> list[LogEvent]:
 
     Search by time and merging streams rely on it.
     """
-    for event in events:
-        if event.time < last:
-            return _clamped(events, last)
-        last = event.time
+    times = list(map(attrgetter("time"), events))
+    if times[0] < last or times != sorted(times):
+        return _clamped(events, last)
     return events
 
 

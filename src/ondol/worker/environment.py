@@ -43,6 +43,7 @@ from ondol.worker.machine import (
     entrypoint_refusal,
 )
 from ondol.worker.runtime_api import RuntimeApi, RuntimeErrorReport
+from ondol.worker.turnaround import RuntimeConnection
 
 
 class EnvironmentShell:
@@ -129,7 +130,7 @@ class EnvironmentShell:
     # From the sandbox (Guest)
 
     def connected(self) -> asyncio.Protocol:
-        return self._api.server.protocol()
+        return RuntimeConnection(self._api.server, self)
 
     def output(self, data: bytes) -> None:
         self._first_output = self._first_output or data
@@ -148,6 +149,11 @@ class EnvironmentShell:
         commands = self._machine.next_asked(self._clock.now())
         self._next = response
         self._perform(commands)
+
+    @property
+    def awaited(self) -> str | None:
+        """The invocation whose result is awaited."""
+        return self._machine.request if not self._answered else None
 
     def result_begins(self, request: str) -> None:
         if request != self._machine.request:

@@ -30,8 +30,8 @@ LIMITS = HttpLimits(
 )
 """Too large a result is read to its end and dropped, so that its runtime lives on to serve the next invocation."""
 
-_JSON = (("Content-Type", "application/json"),)
-_OK = b'{"status":"OK"}\n'
+JSON_FIELDS = (("Content-Type", "application/json"),)
+OK = b'{"status":"OK"}\n'
 
 ERROR_BODY_BYTES = 262_144
 
@@ -72,7 +72,7 @@ class RuntimeApi:
         try:
             return self._route(request, response)
         except RuntimeMisbehaved as error:
-            _refuse_misbehaviour(response, error)
+            refuse_misbehaviour(response, error)
             return None
 
     def _route(self, request: Request, response: Response) -> Awaitable[None] | None:
@@ -117,7 +117,7 @@ class RuntimeApi:
             self._environment.result_whole(id, size)
             _acknowledge(response, size)
         except RuntimeMisbehaved as error:
-            _refuse_misbehaviour(response, error)
+            refuse_misbehaviour(response, error)
 
     async def _error(self, id: str | None, request: Request, response: Response) -> None:
         payload = await request.body.read(ERROR_BODY_BYTES)
@@ -128,20 +128,20 @@ class RuntimeApi:
             else:
                 self._environment.invocation_failed(id, report)
         except RuntimeMisbehaved as error:
-            _refuse_misbehaviour(response, error)
+            refuse_misbehaviour(response, error)
             return
-        response.send(202, _JSON, _OK)
+        response.send(202, JSON_FIELDS, OK)
 
 
 def _acknowledge(response: Response, size: int) -> None:
     if size <= RESPONSE_PAYLOAD_BYTES:
         # A runtime that pipelines does not wait for it: one system call and one waking less.
-        response.send(202, _JSON, _OK, with_next=True)
+        response.send(202, JSON_FIELDS, OK, with_next=True)
     else:
         _refuse(response, 413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({size} bytes).")
 
 
-def _refuse_misbehaviour(response: Response, error: RuntimeMisbehaved) -> None:
+def refuse_misbehaviour(response: Response, error: RuntimeMisbehaved) -> None:
     if isinstance(error, UnknownRequest):
         _refuse(response, 400, "InvalidRequestID", str(error))
     else:
@@ -150,7 +150,7 @@ def _refuse_misbehaviour(response: Response, error: RuntimeMisbehaved) -> None:
 
 def _refuse(response: Response, status: int, error_type: str, message: str) -> None:
     body = msgspec.json.encode({"errorMessage": message, "errorType": error_type})
-    response.send(status, _JSON, body)
+    response.send(status, JSON_FIELDS, body)
 
 
 class _ErrorBody(msgspec.Struct):
