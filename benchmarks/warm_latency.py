@@ -54,7 +54,7 @@ def measure(effort: Effort) -> list[Line]:
 
     return [
         beside("1,769 MB", "emulator", "ondol", 0.6, 0.4),
-        beside("128 MB", "emulator", "ondol 128", 0.6, 0.4),
+        beside("128 MB", "emulator", "ondol 128"),
         beside("1,769 MB", "ministack", "ondol"),
         beside("1,769 MB", "floor", "ondol"),
     ]

@@ -1,15 +1,15 @@
-"""Small responses leave together, at the end of the turn of the loop that made them.
+"""Small responses leave together: the first of a turn of the loop at once, the others at its end or eight at a time.
 
 To send wakes the reader, perhaps on a processor that sleeps; of several that are woken at once only the first costs
 that. And what is sent in a row runs the same few instructions in a row. With 32 callers of a function that answers at
-once, this served a fifth more calls per second (`make bench`, throughput).
+once, this served a fifth more calls per second (`make bench`, throughput); a single caller waits no longer.
 """
 
 import asyncio
 from typing import Protocol
 
 _TOGETHER = 8
-"""As many responses leave without waiting for the turn's end: their readers might otherwise have nothing to do."""
+"""As many leave without waiting for the turn's end: their readers might otherwise have nothing to do."""
 
 
 class Departing(Protocol):
@@ -25,19 +25,22 @@ class Outbox:
 
     def __init__(self) -> None:
         self._departing: list[Departing] = []
-        self._scheduled = False
+        self._in_turn = False
+        """Something has left in this turn."""
 
     def add(self, connection: Departing) -> None:
-        """Let it depart soon; once, until it has."""
+        """Let it depart now or soon: once, until it has."""
+        if not self._in_turn:
+            self._in_turn = True
+            connection.depart()
+            asyncio.get_running_loop().call_soon(self._end_turn)
+            return
         self._departing.append(connection)
         if len(self._departing) == _TOGETHER:
             self._send()
-        elif not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
-        self._scheduled = False
+        self._in_turn = False
         self._send()
 
     def _send(self) -> None:
