@@ -62,6 +62,19 @@ def test_a_shell_script_with_curl(client: Any, name: str, runtime: str) -> None:
         assert "FunctionError" not in told
 
 
+def test_one_after_the_other_is_one_environment_however_it_asks_for_the_next(client: Any, name: str) -> None:
+    counting = """
+count=0
+while true; do
+  next
+  count=$((count + 1))
+  respond "$id" "$count" > /dev/null
+done
+"""
+    provide(client, name, bash(counting), MemorySize=1769)
+    assert [invoke(client, name)[1] for _ in range(10)] == list(range(1, 11))
+
+
 def test_what_it_finds_around_it(client: Any, name: str) -> None:
     script = """
 next

@@ -4,6 +4,7 @@ import pytest
 
 from ondol.counting.api import Grant, Pool, Refusal
 from ondol.frontend.machine import (
+    PATIENCE,
     SMALLEST_BLOCK,
     AskPermits,
     Assignment,
@@ -11,6 +12,7 @@ from ondol.frontend.machine import (
     Fail,
     GiveBackEnvironment,
     GiveBackPermit,
+    Reconsider,
     Refuse,
     Run,
     Want,
@@ -170,7 +172,7 @@ def test_an_environment_recalled_for_good_while_in_use_is_given_back_when_it_end
 def test_a_bounced_invocation_keeps_its_permit_and_gets_another_environment() -> None:
     assignment = ready(1, "one", "gone")
     arrive(assignment, "a")
-    [run] = assignment.bounced(RequestId("a"), environment("gone"))
+    [run] = assignment.bounced(RequestId("a"), environment("gone"), NOW)
     assert isinstance(run, Run) and run.environment == environment("one")
 
 
@@ -195,3 +197,36 @@ def test_one_whose_environment_went_to_another_asks_again_when_the_others_fails(
     [run] = assignment.lent(environment("started for b"), NOW)
     assert isinstance(run, Run) and run.request == "a"
     assert assignment.start_failed(RequestId("a"), VERSION, NoRoom("full"), NOW) == [Want(RequestId("b"), VERSION)]
+
+
+def test_an_environment_that_has_answered_is_expected_back_before_another_is_asked_for() -> None:
+    assignment = ready(3, "e")
+    [run] = arrive(assignment, "a")
+    assert isinstance(run, Run)
+    assignment.answered(run.environment, NOW)
+    assert arrive(assignment, "b") == [Reconsider(VERSION, Instant(NOW + PATIENCE))]
+    [again] = assignment.finished(RequestId("a"), run.environment, True, Instant(NOW + 1))
+    assert isinstance(again, Run)
+    assert (again.request, again.environment) == ("b", run.environment)
+    assert assignment.reconsidered(VERSION, Instant(NOW + PATIENCE)) == []
+
+
+def test_only_as_many_wait_as_are_expected_back() -> None:
+    assignment = ready(3, "e")
+    [run] = arrive(assignment, "a")
+    assert isinstance(run, Run)
+    assignment.answered(run.environment, NOW)
+    arrive(assignment, "b")
+    assert arrive(assignment, "c") == [Want(RequestId("c"), VERSION)]
+
+
+def test_one_that_does_not_come_back_is_given_up() -> None:
+    assignment = ready(3, "e")
+    [run] = arrive(assignment, "a")
+    assert isinstance(run, Run)
+    assignment.answered(run.environment, NOW)
+    arrive(assignment, "b")
+    late = Instant(NOW + PATIENCE)
+    assert assignment.reconsidered(VERSION, late) == [Want(RequestId("b"), VERSION)]
+    assert assignment.arrived(RequestId("c"), VERSION, POOL, late) == [Want(RequestId("c"), VERSION)]
+    assert assignment.finished(RequestId("a"), run.environment, False, late) == []

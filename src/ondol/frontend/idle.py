@@ -59,6 +59,36 @@ class Idle:
         return len(self._idle)
 
 
+class Expected:
+    """Environments in use that should be free in a moment: their invocations have been answered."""
+
+    __slots__ = ("_by_version",)
+
+    def __init__(self) -> None:
+        self._by_version: dict[VersionId, dict[EnvironmentId, Instant]] = {}
+
+    def add(self, environment: Environment, now: Instant) -> None:
+        answered = self._by_version.get(environment.version)
+        if answered is None:
+            answered = self._by_version[environment.version] = {}
+        answered[environment.id] = now
+
+    def discard(self, environment: Environment) -> None:
+        answered = self._by_version.get(environment.version)
+        if answered is not None:
+            answered.pop(environment.id, None)
+            if not answered:
+                del self._by_version[environment.version]
+
+    def within(self, version: VersionId, patience: int, now: Instant) -> tuple[int, Instant | None]:
+        """How many were answered less than `patience` ago, and until when the first of them is expected."""
+        answered = self._by_version.get(version)
+        if answered is None:
+            return 0, None
+        recent = [since for since in answered.values() if now - since < patience]
+        return len(recent), Instant(min(recent) + patience) if recent else None
+
+
 class Waiting:
     """Invocations that wait for an environment of their version, longest first, and how many environments are coming.
 
@@ -108,11 +138,15 @@ class Waiting:
         if coming > 1:
             self._coming[version] = coming - 1
 
-    def ask(self, version: VersionId) -> RequestId | None:
-        """Who of those waiting is to ask for one more environment; None while one is coming for each."""
+    def waits(self, version: VersionId) -> bool:
+        """Whether anybody does."""
+        return version in self._by_version
+
+    def ask(self, version: VersionId, expected: int) -> RequestId | None:
+        """Who of those waiting is to ask for one more environment; None while one is coming or expected for each."""
         queue = self._by_version.get(version)
         coming = self._coming.get(version, 0)
-        if queue is None or coming >= len(queue):
+        if queue is None or coming + expected >= len(queue):
             return None
         self._coming[version] = coming + 1
         newest_first = reversed(queue)

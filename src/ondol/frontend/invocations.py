@@ -20,6 +20,7 @@ from ondol.frontend.machine import (
     Fail,
     GiveBackEnvironment,
     GiveBackPermit,
+    Reconsider,
     Refuse,
     Run,
     Want,
@@ -27,7 +28,7 @@ from ondol.frontend.machine import (
 from ondol.model.errors import OndolError, Outcome, PlatformError, TooManyRequests
 from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
-from ondol.model.time import Clock
+from ondol.model.time import SECOND, Clock
 from ondol.worker.api import GrantDead, InvocationHead, NotTaken, PayloadDoor, PayloadSource
 from ondol.worker_manager.api import Environment, NoRoom, StartFailure, WorkerManager
 
@@ -152,6 +153,9 @@ class Invocations:
                 case Want(request, _):
                     version = self._waiting[request].target.version
                     self._background.spawn(self._manager.want(self.id, request, version))
+                case Reconsider(version, at):
+                    delay_s = (at - self._clock.now()) / SECOND
+                    asyncio.get_running_loop().call_later(delay_s, self._reconsider, version)
                 case GiveBackPermit(grant):
                     self._background.spawn(self._counting.give_back(self.id, grant, 1))
                 case GiveBackEnvironment(environment):
@@ -172,6 +176,12 @@ class Invocations:
         )
         self._workers(turn.environment.worker).invoke(head, invocation.source, running)
 
+    def _reconsider(self, version: VersionId) -> None:
+        self._perform(self._assignment.reconsidered(version, self._clock.now()))
+
+    def _answered(self, environment: Environment) -> None:
+        self._assignment.answered(environment, self._clock.now())
+
     def _over(self, running: "_Running", reusable: bool) -> None:
         self._running.discard(running)
         turn = running.turn
@@ -191,7 +201,7 @@ class Invocations:
             self._perform(self._assignment.arrived(request, target.version.id, target.pool, self._clock.now()))
         else:
             self._background.spawn(self._manager.given_back(environment.id))
-            self._perform(self._assignment.bounced(request, environment))
+            self._perform(self._assignment.bounced(request, environment, self._clock.now()))
 
     async def _ask_permits(self, pool: Pool, n: int) -> None:
         answer = await self._counting.grant(self.id, pool, n)
@@ -225,6 +235,7 @@ class _Running:
 
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
         self.invocation.client.finish(failure, log_tail)
+        self._frontend._answered(self.turn.environment)
 
     def over(self, reusable: bool) -> None:
         self._frontend._over(self, reusable)

@@ -17,13 +17,18 @@ from collections import deque
 import msgspec
 
 from ondol.counting.api import Grant, Pool, Refusal
-from ondol.frontend.idle import Idle, Waiting
+from ondol.frontend.idle import Expected, Idle, Waiting
 from ondol.frontend.permits import Permit, PoolPermits
 from ondol.model.errors import InvariantError
 from ondol.model.ids import EnvironmentId, RequestId, VersionId
 from ondol.model.invocation import ThrottleReason
-from ondol.model.time import Instant
+from ondol.model.time import MILLISECOND, Instant
 from ondol.worker_manager.api import Environment, StartFailure
+
+PATIENCE = 50 * MILLISECOND
+"""How long an environment whose invocation is answered is expected back, before another is started in its stead. A
+runtime that asks for the next invocation in a step of its own takes a millisecond for it; one that starts a program to
+do so, or has used up its processor share, some tens."""
 
 SMALLEST_BLOCK = 16
 """Permits asked for at a time, at least; a frontend that has more asks for as many again."""
@@ -65,6 +70,13 @@ class Want(msgspec.Struct, frozen=True, gc=False):
     version: VersionId
 
 
+class Reconsider(msgspec.Struct, frozen=True, gc=False):
+    """Come back with `reconsidered` at `at`, if by then somebody may still wait for what was expected back."""
+
+    version: VersionId
+    at: Instant
+
+
 class GiveBackPermit(msgspec.Struct, frozen=True, gc=False):
     grant: int
 
@@ -73,7 +85,7 @@ class GiveBackEnvironment(msgspec.Struct, frozen=True, gc=False):
     environment: EnvironmentId
 
 
-Command = Run | Refuse | Fail | AskPermits | Want | GiveBackPermit | GiveBackEnvironment
+Command = Run | Refuse | Fail | AskPermits | Want | Reconsider | GiveBackPermit | GiveBackEnvironment
 
 
 class _Pool:
@@ -95,6 +107,8 @@ class Assignment:
         self._permits: dict[RequestId, Permit] = {}
         self._in_use: dict[EnvironmentId, RequestId] = {}
         self._wanted_back: set[EnvironmentId] = set()
+        self._expected = Expected()
+        self._reconsidering: set[VersionId] = set()
 
     # Invocations
 
@@ -107,14 +121,19 @@ class Assignment:
             return [Refuse(request, ThrottleReason.RESERVED_RATE if pool.function else ThrottleReason.RATE)]
         permit = state.permits.draw(now)
         if permit is not None:
-            return self._assign(request, version, permit)
+            return self._assign(request, version, permit, now)
         state.waiting.append((request, version))
         return self._ask(state)
+
+    def answered(self, environment: Environment, now: Instant) -> None:
+        """The client has its answer; the environment should be ready for another invocation in a moment."""
+        self._expected.add(environment, now)
 
     def finished(self, request: RequestId, environment: Environment, reusable: bool, now: Instant) -> list[Command]:
         """An invocation ended; `reusable` says whether its environment is ready for the next one."""
         if self._in_use.pop(environment.id, None) is None:
             raise InvariantError(f"environment {environment.id} finished {request} but was not in use")
+        self._expected.discard(environment)
         commands: list[Command] = []
         if environment.id in self._wanted_back:
             self._wanted_back.discard(environment.id)
@@ -124,12 +143,12 @@ class Assignment:
             commands = self._offer(environment, now)  # first, so that the permit's next user may run in it
         return commands + self._put_back(request, now)
 
-    def bounced(self, request: RequestId, environment: Environment) -> list[Command]:
+    def bounced(self, request: RequestId, environment: Environment, now: Instant) -> list[Command]:
         """The worker did not take the invocation, and nothing was started: another environment must serve it."""
         self._in_use.pop(environment.id, None)
         self._wanted_back.discard(environment.id)
         permit = self._permits.pop(request)
-        return self._assign(request, environment.version, permit)
+        return self._assign(request, environment.version, permit, now)
 
     def gave_up(self, request: RequestId, version: VersionId, now: Instant) -> list[Command]:
         """The client of a waiting invocation went away. The environment that it asked for will serve another."""
@@ -190,8 +209,18 @@ class Assignment:
         """The environment that this invocation asked for is not coming. If it runs already, nothing is lost."""
         self._waiting.came(version)
         if not self._waiting.remove(version, request):
-            return self._ask_environment(version)
-        return [Fail(request, failure), *self._put_back(request, now), *self._ask_environment(version)]
+            return self._ask_environment(version, now)
+        return [Fail(request, failure), *self._put_back(request, now), *self._ask_environment(version, now)]
+
+    def reconsidered(self, version: VersionId, now: Instant) -> list[Command]:
+        """The moment that `Reconsider` named has come."""
+        self._reconsidering.discard(version)
+        commands: list[Command] = []
+        while asked := self._ask_environment(version, now):
+            commands += asked
+            if not isinstance(asked[0], Want):
+                break
+        return commands
 
     def recall_environment(self, id: EnvironmentId, idle_for: int, now: Instant) -> int | None:
         """As `EnvironmentHolder.recall`."""
@@ -219,18 +248,25 @@ class Assignment:
         self._in_use[environment.id] = request
         return [Run(request, environment, self._permits[request])]
 
-    def _assign(self, request: RequestId, version: VersionId, permit: Permit) -> list[Command]:
+    def _assign(self, request: RequestId, version: VersionId, permit: Permit, now: Instant) -> list[Command]:
         self._permits[request] = permit
         environment = self.idle.take(version)
         if environment is not None:
             self._in_use[environment.id] = request
             return [Run(request, environment, permit)]
         self._waiting.add(version, request)
-        return self._ask_environment(version)
+        return self._ask_environment(version, now)
 
-    def _ask_environment(self, version: VersionId) -> list[Command]:
-        request = self._waiting.ask(version)
-        return [Want(request, version)] if request is not None else []
+    def _ask_environment(self, version: VersionId, now: Instant) -> list[Command]:
+        """For one more environment, if neither one that is coming nor one expected back is there for all who wait."""
+        back, until = self._expected.within(version, PATIENCE, now)
+        request = self._waiting.ask(version, back)
+        if request is not None:
+            return [Want(request, version)]
+        if until is None or version in self._reconsidering or not self._waiting.waits(version):
+            return []
+        self._reconsidering.add(version)
+        return [Reconsider(version, until)]
 
     def _put_back(self, request: RequestId, now: Instant) -> list[Command]:
         permit = self._permits.pop(request)
@@ -249,7 +285,7 @@ class Assignment:
             if permit is None:
                 return commands + self._ask(state)
             request, version = state.waiting.popleft()
-            commands += self._assign(request, version, permit)
+            commands += self._assign(request, version, permit, now)
         return commands
 
     def _ask(self, state: _Pool) -> list[Command]:

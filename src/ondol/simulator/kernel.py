@@ -18,6 +18,7 @@ from ondol.frontend.machine import (
     Fail,
     GiveBackEnvironment,
     GiveBackPermit,
+    Reconsider,
     Refuse,
     Run,
     Want,
@@ -161,6 +162,8 @@ class Kernel:
                 self._tell(what, command.request, refusal(command.failure))
             elif isinstance(command, GiveBackPermit):
                 soon((self._give_back_permit, command.grant))
+            elif isinstance(command, Reconsider):
+                self.timeline.at(command.at, self._reconsider, (front, command.version))
             elif isinstance(command, GiveBackEnvironment):
                 soon((self._give_back_environment, command.environment))
 
@@ -177,7 +180,11 @@ class Kernel:
         front, run, call = what
         front.waiting[run.request] = call
         self.timeline.soon((self._give_back_environment, run.environment.id))
-        self._perform(front, front.assignment.bounced(run.request, run.environment))
+        self._perform(front, front.assignment.bounced(run.request, run.environment, self.timeline.now))
+
+    def _reconsider(self, what: tuple[Frontend, VersionId]) -> None:
+        front, version = what
+        self._perform(front, front.assignment.reconsidered(version, self.timeline.now))
 
     def _want(self, what: tuple[Frontend, Want]) -> None:
         front, want = what
@@ -291,6 +298,8 @@ class Kernel:
 
     def answered(self, head: InvocationHead, failure: FunctionFailure | None) -> None:
         self._tell("answer", head.request_id, outcome(failure))
+        front, environment = self._lent[head.environment]
+        front.assignment.answered(environment, self.timeline.now)
 
     def abandoned(self, head: InvocationHead) -> None:
         self._tell("fail", head.request_id, ABANDONED)
