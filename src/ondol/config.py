@@ -1,12 +1,14 @@
 """How this ondol is set up: the only place where its file, its variables and its flags are read.
 
 A setting has one name, `table.key`: `key` in `[table]` of `ondol.toml`, `ONDOL_TABLE_KEY` in the environment, and
-perhaps a flag. A flag beats the variable, the variable the file, the file the default. Units come last in a name;
-times are in seconds and may have a fraction.
+perhaps a flag; `[endpoints]` has a key for each service that somebody wants, `[runtimes]` one for each image, in the
+file alone. A flag beats the variable, the variable the file, the file the default. Units come last in a name; times
+are in seconds and may have a fraction.
 """
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +16,25 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
 from ondol.model.limits import MEBIBYTE, AccountLimits, KeepAlive, Phases
+from ondol.model.network import AllowedHost, parse_allowed_hosts
 from ondol.model.time import SECOND
 
 FILE = "ondol.toml"
 DEFAULT_PORT = 4566
+_RUNTIMES = "runtimes"
+
+MOTO = "moto"
+"""The server that can be started beside ondol, for the services of AWS that it does not serve."""
+
+_ENDPOINTS = "endpoints"
+_DEFAULT_ENDPOINT = "default"
+_ALLOW_HOSTS = "network.allow_hosts"
+_FLAGS = {_ALLOW_HOSTS: "allow-host"}
+"""Flags that are not called as their setting."""
+
+_SIGNING_NAME = re.compile(r"[a-z0-9-]+", re.ASCII)
 
 
 class ConfigError(Exception):
@@ -47,6 +63,16 @@ class LogConfig(msgspec.Struct, frozen=True):
     stream: int = 64 * MEBIBYTE
 
 
+class RuntimeImage(msgspec.Struct, frozen=True):
+    """An image that is to be a runtime."""
+
+    reference: str
+    """`oci:...`; what it may be is decided where images are read."""
+
+    where: str
+    """Where it is set, for who has to say that it cannot be."""
+
+
 class Config(msgspec.Struct, frozen=True):
     data_dir: Path
     worker: WorkerConfig
@@ -63,6 +89,17 @@ class Config(msgspec.Struct, frozen=True):
     keep_alive: KeepAlive = KeepAlive()
     phases: Phases = Phases()
     logs: LogConfig = LogConfig()
+    endpoints: Endpoints = Endpoints()
+    """Where requests of services go that ondol does not serve."""
+
+    allow_hosts: tuple[AllowedHost, ...] = ()
+    """What functions reach of the host and its network."""
+
+    runtimes: Mapping[str, RuntimeImage] = {}
+    """Images by the name of the runtime that each is to be; in the file alone."""
+
+    companion: str | None = None
+    """`moto` to start one, as the default endpoint."""
 
 
 class _Setting(NamedTuple):
@@ -75,12 +112,16 @@ class _Setting(NamedTuple):
     unit: int | None = None
     """How many of the field's units make one of the setting's."""
 
+    choices: tuple[str, ...] = ()
+
 
 _SETTINGS: Mapping[str, _Setting] = {
     "host": _Setting(str),
     "port": _Setting(int, 0, 65535),
     "data_dir": _Setting(str),
     "nearest_runtime": _Setting(bool),
+    "with": _Setting(str, field="companion", choices=(MOTO,)),
+    _ALLOW_HOSTS: _Setting(str),
     "limits.concurrency": _Setting(int, 1),
     "limits.requests_per_concurrency": _Setting(int, 1),
     "limits.growth_burst": _Setting(int, 1),
@@ -113,30 +154,56 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
     values |= _from_environment(environ)
     for name, value in flags.items():
         if value is not None:
-            values[name] = _checked(name, value, f"--{name.replace('_', '-')}")
+            values[name] = _checked(name, value, f"--{_FLAGS.get(name, name).replace('_', '-')}")
     return _assemble(values, environ)
 
 
 def _from_file(file: Path) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(file.read_text())
+        text = file.read_text()
+        tables = tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(f"There is no configuration file {file}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration file {file} cannot be read: {error}.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}.") from error
-    values = {}
+    values: dict[str, Any] = _runtimes(tables.pop(_RUNTIMES, {}), text, file)
     for key, value in tables.items():
         inner = {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
         for name, item in inner.items():
-            if name not in _SETTINGS:
-                known = ", ".join(sorted(_SETTINGS))
+            if name not in _SETTINGS and not _is_endpoint(name):
+                known = ", ".join([*sorted(_SETTINGS), f"{_ENDPOINTS}.SERVICE"])
                 raise ConfigError(f"{file} sets {name}, which is no setting of ondol; there are: {known}.")
             values[name] = _checked(name, item, f"{name} in {file}")
-        if isinstance(value, dict) and not any(name.startswith(f"{key}.") for name in _SETTINGS):
+        if isinstance(value, dict) and key != _ENDPOINTS and not any(name.startswith(f"{key}.") for name in _SETTINGS):
             raise ConfigError(f"{file} has a table [{key}], which is none of ondol's.")
     return values
+
+
+def _runtimes(table: Any, text: str, file: Path) -> dict[str, Any]:
+    """What `[runtimes]` sets; a path in it is taken from where the file is."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{_RUNTIMES} in {file} must be a table: [runtimes], and a line for each image below it.")
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        where = f"{_RUNTIMES}.{name} in {file}{_line(name, text)}"
+        if isinstance(value, dict):
+            raise ConfigError(f'{where} is a table: quote the name of the runtime, as in "python3.12" = "oci:..."')
+        if not isinstance(value, str):
+            raise ConfigError(f"{where} must be a text that names an image, not {value!r}.")
+        relative = value.startswith(("oci:./", "oci:../"))
+        reference = f"oci:{file.absolute().parent / value.removeprefix('oci:')}" if relative else value
+        values[f"{_RUNTIMES}.{name}"] = RuntimeImage(reference, where)
+    return values
+
+
+def _line(key: str, text: str) -> str:
+    """Which line of the file sets this runtime, as a part of a sentence; nothing where it is written otherwise."""
+    written = re.compile(rf"""\s*(?:{_RUNTIMES}\s*\.\s*)?(["']?){re.escape(key)}\1\s*[.=]""")
+    lines = text.splitlines()
+    found = [number for number, line in enumerate(lines, 1) if written.match(line)]
+    return f", line {found[-1]}" if found else ""
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -146,6 +213,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         text = environ.get(variable, "")
         if text:
             values[name] = _checked(name, _parsed(text, setting.kind), variable)
+    prefix = f"ONDOL_{_ENDPOINTS.upper()}_"
+    for variable, url in environ.items():
+        if variable.startswith(prefix) and url:
+            name = f"{_ENDPOINTS}.{variable.removeprefix(prefix).lower().replace('_', '-')}"
+            values[name] = _checked(name, url, variable)
     return values
 
 
@@ -161,7 +233,11 @@ def _parsed(text: str, kind: type) -> Any:
 
 def _checked(name: str, value: Any, where: str) -> Any:
     """The value, if it is one that this setting may have."""
-    kind, minimum, maximum, *_ = _SETTINGS[name]
+    if _is_endpoint(name):
+        return _checked_endpoint(name, value, where)
+    if name == _ALLOW_HOSTS:
+        return _checked_hosts(value, where)
+    kind, minimum, maximum, *_, choices = _SETTINGS[name]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
@@ -170,12 +246,42 @@ def _checked(name: str, value: Any, where: str) -> Any:
     if isinstance(value, int | float) and not minimum <= value <= maximum:
         bounds = f"between {minimum:g} and {maximum:g}" if maximum < 1e12 else f"at least {minimum:g}"
         raise ConfigError(f"{where} must be {bounds}, not {value!r}.")
+    if choices and value not in choices:
+        raise ConfigError(f"{where} must be {' or '.join(choices)}, not {value!r}.")
     if name == "host" and isinstance(value, str) and not _is_loopback(value):
         raise ConfigError(
             f"{where} is {value!r}, but ondol listens on loopback addresses only (127.0.0.1, ::1 or localhost): "
             "it does not verify signatures yet, so whoever reached it could run code here."
         )
     return value
+
+
+def _is_endpoint(name: str) -> bool:
+    return name.startswith(f"{_ENDPOINTS}.")
+
+
+def _checked_endpoint(name: str, value: Any, where: str) -> Endpoint:
+    """The server that one service is to have."""
+    service = name.removeprefix(f"{_ENDPOINTS}.").lower()
+    if not _SIGNING_NAME.fullmatch(service):
+        raise ConfigError(f"{where} is for no service: they have names like s3, sqs or dynamodb.")
+    if service == "lambda":
+        raise ConfigError(f"{where} cannot be: ondol serves lambda itself.")
+    try:
+        return parse_endpoint(value if isinstance(value, str) else str(value))
+    except ValueError as error:
+        raise ConfigError(f"{where} must be {error}.") from error
+
+
+def _checked_hosts(value: Any, where: str) -> tuple[AllowedHost, ...]:
+    """From a text, or from a list of them in a file."""
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{where} must be addresses like 127.0.0.1:5432, not {value!r}.")
+    try:
+        return parse_allowed_hosts(",".join(texts))
+    except ValueError as error:
+        raise ConfigError(f"{where} must be {error}.") from error
 
 
 def _is_loopback(host: str) -> bool:
@@ -189,20 +295,37 @@ def _is_loopback(host: str) -> bool:
 
 def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """The configuration that these settings make, in the units of the model."""
-    tables: dict[str, dict[str, Any]] = {name: {} for name in ("", "limits", "keep_alive", "phases", "worker", "logs")}
+    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network")
+    tables: dict[str, dict[str, Any]] = {name: {} for name in names}
+    servers: dict[str, Endpoint] = {}
+    runtimes: dict[str, RuntimeImage] = {}
     for name, value in values.items():
+        if name.startswith(f"{_RUNTIMES}."):
+            runtimes[name.removeprefix(f"{_RUNTIMES}.")] = value
+            continue
         table, _, key = name.rpartition(".")
+        if table == _ENDPOINTS:
+            servers[key.lower()] = value
+            continue
         setting = _SETTINGS[name]
         tables[table][setting.field or key] = value if setting.unit is None else round(value * setting.unit)
     top = tables[""]
     data_dir = Path(top.pop("data_dir", None) or _default_data_dir(environ)).expanduser().absolute()
+    port = top.get("port", DEFAULT_PORT)
+    for service, server in servers.items():
+        if server.port == port and _is_loopback(server.host):
+            raise ConfigError(f"{_ENDPOINTS}.{service} names ondol itself, which listens on port {port}.")
+    default = servers.pop(_DEFAULT_ENDPOINT, None)
     return Config(
         data_dir=data_dir,
+        endpoints=Endpoints(servers, default),
         worker=WorkerConfig(**{"memory_mb": _memory_mb(), "processors": _processors()} | tables["worker"]),
+        runtimes=runtimes,
         limits=AccountLimits(**tables["limits"]),
         keep_alive=KeepAlive(**tables["keep_alive"]),
         phases=Phases(**tables["phases"]),
         logs=LogConfig(**tables["logs"]),
+        **tables["network"],
         **top,
     )
 

@@ -1,5 +1,6 @@
 """`ondol up`: run ondol in this process until it is told to stop."""
 
+import enum
 import errno
 import os
 from pathlib import Path
@@ -8,6 +9,12 @@ from typing import Annotated
 import typer
 
 from ondol.cli.failure import CommandFailed
+
+
+class Companion(enum.StrEnum):
+    """What can be started beside ondol."""
+
+    MOTO = "moto"
 
 
 def up(
@@ -27,6 +34,22 @@ def up(
             show_default=False,
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Let functions reach this address, as host.ondol.internal:PORT. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    companion: Annotated[
+        Companion | None,
+        typer.Option(
+            "--with",
+            help="Start a moto server beside, for the services of AWS that ondol does not serve.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Start ondol. Stop it with Ctrl-C: requests in flight get 30 s to end; a second Ctrl-C ends them at once."""
     from ondol.config import ConfigError, load  # noqa: PLC0415 - `ondol --help` does without
@@ -35,19 +58,26 @@ def up(
         "port": port,
         "data_dir": None if data_dir is None else str(data_dir),
         "nearest_runtime": nearest_runtime,
+        "network.allow_hosts": allow_host or None,
+        "with": None if companion is None else companion.value,
     }
     try:
         configuration = load(flags, os.environ, config)
     except ConfigError as error:
         raise CommandFailed(str(error), 2) from error
     from ondol.assembly import run  # noqa: PLC0415 - all of ondol
+    from ondol.companion import CompanionError  # noqa: PLC0415
     from ondol.sandbox.driver import SandboxError  # noqa: PLC0415
     from ondol.store.protocol import StoreError  # noqa: PLC0415
 
     try:
         code = run(configuration)
+    except ConfigError as error:
+        raise CommandFailed(str(error), 2) from error
     except SandboxError as error:
         raise CommandFailed(f"ondol cannot make sandboxes here: {error}. Look closer with: ondol doctor") from error
+    except CompanionError as error:
+        raise CommandFailed(f"{error}.") from error
     except StoreError as error:
         raise CommandFailed(f"ondol cannot use its store in {configuration.data_dir}: {error}.") from error
     except OSError as error:

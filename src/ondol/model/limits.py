@@ -54,3 +54,17 @@ class Phases(msgspec.Struct, frozen=True):
 
     stop_grace: int = 500 * MILLISECOND
     """From SIGTERM to SIGKILL."""
+
+
+class StreamedResponse(msgspec.Struct, frozen=True):
+    """Limits on a streamed response (developer guide, "Response streaming for Lambda functions")."""
+
+    total_bytes: int = 200 * MEBIBYTE
+    burst_bytes: int = 6 * MEBIBYTE
+    """So much leaves as fast as the client takes it."""
+
+    bytes_per_s: int = 2 * MEBIBYTE
+    """What leaves beyond that."""
+
+
+STREAMED = StreamedResponse()

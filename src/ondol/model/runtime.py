@@ -15,6 +15,22 @@ class Launch(Enum):
     """Executed afresh: `provided.*`, and functions whose variables the interpreter reads at its own start."""
 
 
+class ImageRoot(msgspec.Struct, frozen=True):
+    """An image that a runtime runs on: its tree is the sandbox's root."""
+
+    digest: str
+    """Hexadecimal digits of its SHA-256; it names the image in the data directory."""
+
+    variables: tuple[tuple[str, str], ...]
+    """The image's own environment, below AWS's variables and the function's."""
+
+    directory: str
+    """Where its program starts."""
+
+    takes_handler: bool
+    """The function's handler is the last argument of its program."""
+
+
 class Runtime(msgspec.Struct, frozen=True):
     """One runtime of this machine: what its base root is made from and how its process is launched."""
 
@@ -28,10 +44,16 @@ class Runtime(msgspec.Struct, frozen=True):
 
     command: tuple[str, ...]
     """What `EXEC` executes inside the sandbox, first found of its kind first. For `provided.*` it is empty:
-    the function brings `bootstrap` in /var/task or /opt."""
+    the function brings `bootstrap` in /var/task or /opt. A word in braces stands for a variable of the function."""
 
     interpreter: str | None = None
     """Path on the host of the interpreter that becomes /var/lang; none for `provided.*`."""
 
     bootstrap_dir: str | None = None
     """Path on the host of the directory that becomes /var/runtime."""
+
+    libraries: tuple[str, ...] = ()
+    """Paths on the host of packages and modules that its functions find beside the standard library."""
+
+    image: ImageRoot | None = None
+    """The image that is its root, if it has one, once it is fetched."""

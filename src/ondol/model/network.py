@@ -1,0 +1,37 @@
+"""What code in sandboxes may reach beside the Runtime API and AWS's API."""
+
+import re
+
+import msgspec
+
+RUNTIME_API_PORT = 9001
+MOST_ALLOWED = 12
+"""So many listening sockets a sandbox can hand out in one message, beside what it always does."""
+
+_ALLOWED = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
+_HIGHEST_PORT = 65_535
+
+
+class AllowedHost(msgspec.Struct, frozen=True):
+    """A service that functions reach as `host.ondol.internal`, at its own port."""
+
+    host: str
+    port: int
+
+
+def parse_allowed_hosts(text: str) -> tuple[AllowedHost, ...]:
+    """From `HOST:PORT, HOST:PORT`. Raises ValueError, whose text ends the sentence "... must be"."""
+    allowed: dict[int, AllowedHost] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        found = _ALLOWED.fullmatch(part)
+        port = int(found[2]) if found is not None else 0
+        if found is None or not 0 < port <= _HIGHEST_PORT:
+            raise ValueError(f"addresses like 127.0.0.1:5432, with commas between them, not {part!r}")
+        if port == RUNTIME_API_PORT:
+            raise ValueError(f"without port {port}, at which every sandbox has its Runtime API")
+        if port in allowed:
+            raise ValueError(f"of one host for each port: {port} is there twice")
+        allowed[port] = AllowedHost(found[1].strip("[]"), port)
+    if len(allowed) > MOST_ALLOWED:
+        raise ValueError(f"{MOST_ALLOWED} addresses at most")
+    return tuple(allowed.values())
