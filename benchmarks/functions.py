@@ -36,33 +36,38 @@ FULL_MB = 1769
 CREATED = "/2015-03-31/functions"
 
 
-def package(source: str) -> bytes:
+NODE_ECHO = """
+exports.handler = async (event) => event;
+"""
+
+
+def package(source: str, runtime: str = RUNTIME) -> bytes:
     """The source as a deployment package."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("function.py", source)
+        archive.writestr("function.js" if runtime.startswith("nodejs") else "function.py", source)
     return held.getvalue()
 
 
-def creation(name: str, source: str, memory_mb: int) -> bytes:
+def creation(name: str, source: str, memory_mb: int, runtime: str = RUNTIME) -> bytes:
     """The body of a CreateFunction request."""
     return json.dumps(
         {
             "FunctionName": name,
-            "Runtime": RUNTIME,
+            "Runtime": runtime,
             "Role": "arn:aws:iam::000000000000:role/benchmark",
             "Handler": "function.handler",
             "MemorySize": memory_mb,
             "Timeout": 60,
-            "Code": {"ZipFile": base64.b64encode(package(source)).decode()},
+            "Code": {"ZipFile": base64.b64encode(package(source, runtime)).decode()},
         }
     ).encode()
 
 
-def create(port: int, name: str, source: str = ECHO, memory_mb: int = FULL_MB) -> None:
+def create(port: int, name: str, source: str = ECHO, memory_mb: int = FULL_MB, runtime: str = RUNTIME) -> None:
     """Create a function and wait until it is active."""
     with Caller(port) as caller:
-        caller.request("POST", CREATED, creation(name, source, memory_mb))
+        caller.request("POST", CREATED, creation(name, source, memory_mb, runtime))
         _await_active(caller, name)
 
 

@@ -17,8 +17,10 @@ import cold_start
 import idle_count
 import idle_memory
 import many_functions
+import node_latency
 import peers
 import start_up
+import stream_latency
 import table
 import throughput
 import warm_latency
@@ -30,12 +32,14 @@ FIGURES = {
     for module in (
         warm_latency,
         throughput,
+        stream_latency,
         after_idle,
         cold_start,
         cold_rate,
         idle_memory,
         idle_count,
         many_functions,
+        node_latency,
         start_up,
         bare_kernel,
     )

@@ -1,8 +1,8 @@
 """Fetch what tests use beside ondol's own environment; `make test` runs it first.
 
-It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own) and sees to Debian's
-packages: root gets them installed, anybody else is told the one command that does it. What is there already costs
-nothing.
+It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own) and `.venvs/peers`
+(AWS's interface client, which the benchmarks run too), and sees to Debian's packages: root gets them installed, anybody
+else is told the one command that does it. What is there already costs nothing.
 """
 
 import hashlib
@@ -13,25 +13,37 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = ROOT / "requirements" / "clients.lock"
-CLIENTS = ROOT / ".venvs" / "clients"
+REQUIREMENTS = ROOT / "requirements"
+ENVIRONMENTS = ROOT / ".venvs"
+
+BUILD = ("autoconf", "automake", "cmake", "g++", "libtool", "make")
+"""What builds AWS's interface client where the registry has no binary of it for this machine."""
 
 
 def main() -> None:
-    make_clients()
     install(missing_packages())
+    if not make_environment("clients"):
+        sys.exit("pip could not install requirements/clients.lock; what it said stands above.")
+    # The lock is whole: with its dependencies pip would ask for extras that the lock leaves out.
+    if not make_environment("peers", "--no-deps"):
+        install(list(BUILD))
+        if not make_environment("peers", "--no-deps"):
+            sys.exit("pip could not install requirements/peers.lock; what it said stands above.")
 
 
-def make_clients() -> None:
-    """Make the environment anew unless it was made from this lock file by this Python."""
-    stamp = CLIENTS / ".made-from"
-    wanted = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {sys.version}"
+def make_environment(name: str, *options: str) -> bool:
+    """Make an environment anew unless it was made from its lock file by this Python; False when pip fails."""
+    lock, environment = REQUIREMENTS / f"{name}.lock", ENVIRONMENTS / name
+    stamp = environment / ".made-from"
+    wanted = f"{hashlib.sha256(lock.read_bytes()).hexdigest()} {sys.version}"
     if stamp.exists() and stamp.read_text() == wanted:
-        return
-    subprocess.run([sys.executable, "-m", "venv", "--clear", CLIENTS], check=True)
-    options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
-    subprocess.run([CLIENTS / "bin" / "python", "-m", "pip", "install", *options, "-r", LOCK], check=True)
+        return True
+    subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
+    command = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if subprocess.run([*command, *options, "--require-hashes", "-r", lock], check=False).returncode != 0:
+        return False
     stamp.write_text(wanted)
+    return True
 
 
 def missing_packages() -> list[str]:

@@ -23,7 +23,7 @@ ARN = "arn:aws:lambda:eu-west-1:123456789012:function:f:live"
 TRACE = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1"
 PATIENCE_S = 10
 
-PYTHONS = {name: found for name, found in catalog.find().runtimes.items() if found.interpreter}
+PYTHONS = {name: found for name, found in catalog.find().runtimes.items() if name.startswith("python")}
 NEWEST = max(PYTHONS, key=lambda name: int(name.removeprefix("python3.")))
 
 
@@ -350,7 +350,10 @@ class TestInit:
         assert posted.path == "/2018-06-01/runtime/init/error"
         assert posted.headers["lambda-runtime-function-error-type"] == kind
         assert posted.json == {"errorMessage": message, "errorType": kind, "requestId": "", "stackTrace": []}
-        assert function.ended() == (1, f"[ERROR] {kind}: {message}\rTraceback (most recent call last):\n")
+        status, output = function.ended()
+        warning, error, rest = output.split("\n")
+        assert "\t\tLAMBDA_WARNING: Unhandled exception." in warning
+        assert (status, error, rest) == (1, f"[ERROR] {kind}: {message}\rTraceback (most recent call last):", "")
 
     def test_a_syntax_error_names_its_place(self, each: Workshop) -> None:
         function = each.function("x = 1\ndef handler(:\n")

@@ -264,7 +264,7 @@ class TestConfined:
         source = destination.parent / "archive.zip"
         source.write_bytes(content)
         with source.open("rb") as file:
-            unpack.unpack_confined(file.fileno(), destination, limits, TestConfined.UID, TestConfined.UID)
+            unpack.unpack_confined(file.fileno(), destination, limits, TestConfined.UID)
 
     def test_the_tree_is_there_and_belongs_to_nobody_with_power(self, tmp_path: Path) -> None:
         self.confined(archive(("a/f", b"1")), tmp_path / "tree")
@@ -294,4 +294,4 @@ class TestConfined:
         source = tmp_path / "archive.zip"
         source.write_bytes(archive(("f", b"1")))
         with source.open("rb") as file, pytest.raises(SandboxError, match="missing"):
-            unpack.unpack_confined(file.fileno(), tmp_path / "missing/tree", LIMITS, self.UID, self.UID)
+            unpack.unpack_confined(file.fileno(), tmp_path / "missing/tree", LIMITS, self.UID)

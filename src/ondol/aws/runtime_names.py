@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondol.aws.departures import DEPRECATED_RUNTIMES, RUNTIME_ORDER
-from ondol.aws.service_model import ServiceModel
+from ondol.aws.service_model import ServiceModel, load
 from ondol.model.errors import InvalidParameterValue
 
 RUNTIME_SHAPE = "FunctionRuntime"
 """The shape of fields that become a function's runtime."""
+
+
+def accepted_runtimes() -> tuple[str, ...]:
+    """The runtimes that a function may have, of all that Lambda's model names."""
+    return RuntimeNames(load("lambda", "2015-03-31")).accepted
 
 
 class RuntimeNames:

@@ -34,7 +34,7 @@ def choose(
         handler = "bootstrap"
     if runtime is None or handler is None:
         runtime, handler = _guessed(package, catalog, runtime, handler)
-    if nearest and runtime.startswith("python"):
+    if nearest and runtime.startswith(("python", "nodejs")):
         runtime = _nearest(catalog, runtime)
     return Choice(runtime, handler)
 
@@ -45,12 +45,13 @@ def _guessed(package: Source, catalog: "Catalog", runtime: str | None, handler: 
     if guessed is None or not (runtime or guessed.language).startswith(guessed.language):
         missing = " and ".join(name for name, given in (("--runtime", runtime), ("--handler", handler)) if not given)
         raise CommandFailed(f"Nothing here looks like a handler (looked for {LOOKED_FOR}). Give {missing}.", 2)
-    choice = Choice(runtime or runtime_of(guessed.language, _newest_python(catalog)), handler or guessed.handler)
+    choice = Choice(runtime or runtime_of(guessed.language, catalog.runtimes), handler or guessed.handler)
     say(f"Guessed {choice.runtime} and {choice.handler}, because {guessed.reason}.")
     return choice
 
 
-def _newest_python(catalog: "Catalog") -> str:
+def newest_python(catalog: "Catalog") -> str:
+    """Such as `3.13`: what this machine prefers."""
     minors = [int(name.removeprefix("python3.")) for name in catalog.runtimes if name.startswith("python3.")]
     return f"3.{max(minors)}" if minors else "3.13"
 

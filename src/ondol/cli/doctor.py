@@ -57,6 +57,7 @@ def examine(config: "Config") -> dict[str, Any]:
     """Everything found, ready for JSON. `advice` is what to do, a sentence each; `usable` whether functions can run."""
     from ondol.runtimes.catalog import find  # noqa: PLC0415 - `ondol --help` does without
 
+    images = _images(config)
     runtimes = {name: runtime.version for name, runtime in find().runtimes.items()}
     enforced, problem, shortfalls = _sandboxes(config.data_dir)
     room = _nearest_existing(config.data_dir)
@@ -66,6 +67,11 @@ def examine(config: "Config") -> dict[str, Any]:
     advice += shortfalls
     if not any(name.startswith("python") for name in runtimes):
         advice.append("No Python was found that a function could run on: install one, from 3.8 to 3.14.")
+    advice += [
+        f"The runtime {name} cannot be had from {image['reference']}: {image['problem']}."
+        for name, image in images.items()
+        if image["problem"]
+    ]
     if not os.access(room, os.W_OK):
         advice.append(f"The data directory {config.data_dir} cannot be written: set data_dir in ondol.toml.")
     if free_mb < 1024:
@@ -88,10 +94,35 @@ def examine(config: "Config") -> dict[str, Any]:
             "descriptors": descriptors,
         },
         "sandboxes": enforced,
-        "runtimes": runtimes,
+        "runtimes": {name: version for name, version in runtimes.items() if name not in images},
+        "images": images,
         "data_dir": {"path": str(config.data_dir), "free_mb": free_mb},
         "advice": advice,
     }
+
+
+def _images(config: "Config") -> dict[str, dict[str, str | None]]:
+    """By runtime, the image that the configuration names, and what it is or why it cannot be used."""
+    if not config.runtimes:
+        return {}
+    from ondol.aws.runtime_names import accepted_runtimes  # noqa: PLC0415 - `ondol --help` does without
+    from ondol.config import ConfigError  # noqa: PLC0415
+    from ondol.runtimes.oci.errors import ImageError  # noqa: PLC0415
+    from ondol.runtimes.oci.fetch import look  # noqa: PLC0415
+    from ondol.runtimes.oci.images import check_images  # noqa: PLC0415
+
+    try:
+        references = check_images(config.runtimes, accepted_runtimes())
+    except ConfigError as error:
+        raise CommandFailed(str(error), 2) from error
+    found: dict[str, dict[str, str | None]] = {}
+    for name, reference in references.items():
+        found[name] = {"reference": reference, "image": None, "problem": None}
+        try:
+            found[name]["image"] = look(reference, config.data_dir / "images")
+        except ImageError as error:
+            found[name]["problem"] = str(error)
+    return found
 
 
 def _sandboxes(data_dir: Path) -> tuple[dict[str, Any] | None, str | None, list[str]]:
@@ -138,6 +169,8 @@ def _show(report: dict[str, Any]) -> None:
     typer.secho("\nRuntimes", bold=True)
     for name, version in report["runtimes"].items():
         _mark(True, name if name.startswith("provided") else f"{name} ({version})")
+    for name, image in report["images"].items():
+        _mark(image["problem"] is None, f"{name} from {image['reference']} ({image['image'] or image['problem']})")
     typer.secho("\nWhat to do" if report["advice"] else "\nNothing is missing.", bold=True)
     for sentence in report["advice"]:
         typer.echo(f"  {sentence}")

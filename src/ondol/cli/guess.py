@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 _STEMS = ("lambda_function", "app", "main", "index", "handler", "function")
 _FUNCTIONS = ("lambda_handler", "handler", "main")
-_NODE_RUNTIME = "nodejs22.x"
 _NODE_SUFFIXES = (".mjs", ".js", ".cjs")
 _BOOTSTRAP = "bootstrap"
 
@@ -43,9 +42,14 @@ def guess(names: Collection[str], read: Callable[[str], bytes]) -> Guess | None:
     return None
 
 
-def runtime_of(language: str, python_version: str) -> str:
-    """The runtime to name for a language; `python_version` is the one that this machine prefers."""
-    return {"python": f"python{python_version}", "nodejs": _NODE_RUNTIME, "provided": "provided.al2023"}[language]
+def runtime_of(language: str, there: Collection[str]) -> str:
+    """The runtime to name for a language: the newest of those that are there, else one that the refusal can name."""
+    newest = max((name for name in there if name.startswith(language)), key=_number, default=None)
+    return newest or {"python": "python3.13", "nodejs": "nodejs22.x", "provided": "provided.al2023"}[language]
+
+
+def _number(name: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", name))
 
 
 def _python_names(source: str) -> Iterator[str]:

@@ -9,18 +9,20 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from ondol.model.errors import OndolError
 from ondol.model.runtime import Launch, Runtime
+from ondol.runtimes.sdk import oldest_python, sdk
 
-OLDEST_MINOR = 8
-NEWEST_MINOR = 14
 PROBE_TIMEOUT_S = 10
 PYTHON_BOOTSTRAP = Path(__file__).parent / "python"
+NODE_BOOTSTRAP = Path(__file__).parent / "node"
+NODE_OPTIONS = ("--expose-gc", "--max-http-header-size=81920", "--max-heap-size={AWS_LAMBDA_FUNCTION_MEMORY_SIZE}")
+"""As AWS starts Node, but for how it divides the memory: V8 does that by itself."""
 
 PLACES = (
     "/usr/bin",
@@ -30,16 +32,27 @@ PLACES = (
     "~/.local/share/uv/python/*/bin",
     "~/.local/share/mise/installs/python/*/bin",
     "~/.asdf/installs/python/*/bin",
+    "/usr/local/n/versions/node/*/bin",
+    "~/.nvm/versions/node/*/bin",
+    "~/.fnm/node-versions/*/installation/bin",
+    "~/.local/share/fnm/node-versions/*/installation/bin",
+    "~/.volta/tools/image/node/*/bin",
+    "~/.local/share/mise/installs/node/*/bin",
+    "~/.asdf/installs/nodejs/*/bin",
 )
 """Looked in beside the path. Version managers' own commands are scripts that may lead nowhere: they are passed over."""
 
 PROVIDED = {"provided": "al1", "provided.al2": "al2", "provided.al2023": "al2023"}
 
-_PROBE = """
+_PYTHON_PROBE = """
 import ctypes, json, os, sqlite3, ssl, sys, zlib
 assert sys.implementation.name == "cpython" and not getattr(sys, "abiflags", "")
 executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 print(json.dumps({"version": list(sys.version_info[:3]), "executable": executable}))
+"""
+_NODE_PROBE = """
+const version = process.versions.node.split(".").map(Number);
+console.log(JSON.stringify({ language: "nodejs", version, executable: process.execPath }));
 """
 
 
@@ -52,6 +65,51 @@ class Interpreter(msgspec.Struct, frozen=True):
 
     version: tuple[int, int, int]
     executable: str
+    language: str = "python"
+
+    @property
+    def number(self) -> int:
+        """What tells the language's runtimes from each other: the minor version of Python, the major one of Node."""
+        return self.version[_LANGUAGES[self.language].numbered_by]
+
+
+class _Language(msgspec.Struct, frozen=True):
+    """How one language's interpreters are found and talked about."""
+
+    name: str
+    oldest: int
+    newest: int
+    numbered_by: int
+    runtime: str
+    """The runtime's name but for its number, as `format` takes it."""
+
+    programs: tuple[str, ...]
+    probe: tuple[str, ...]
+    installers: tuple[str, ...]
+
+
+_LANGUAGES = {
+    "python": _Language(
+        name="Python 3.{}",
+        oldest=8,
+        newest=14,
+        numbered_by=1,
+        runtime="python3.{}",
+        programs=("python3", *(f"python3.{minor}" for minor in range(8, 15))),
+        probe=("-I", "-S", "-c", _PYTHON_PROBE),
+        installers=("pyenv install 3.{}", "uv python install 3.{}"),
+    ),
+    "nodejs": _Language(
+        name="Node {}",
+        oldest=16,
+        newest=24,
+        numbered_by=0,
+        runtime="nodejs{}.x",
+        programs=("node", "nodejs"),
+        probe=("-e", _NODE_PROBE),
+        installers=("nvm install {}", "fnm install {}"),
+    ),
+}
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -66,32 +124,43 @@ class Catalog(msgspec.Struct, frozen=True):
     """The runtimes of this machine, by AWS's names."""
 
     runtimes: Mapping[str, Runtime]
+    images: Mapping[str, str] = {}
+    """The references of those that are images: `oci.images` fetches these, and completes the runtimes."""
+
+    @property
+    def of_this_machine(self) -> list[Runtime]:
+        """Those that are made of what the machine itself has."""
+        return [runtime for name, runtime in self.runtimes.items() if name not in self.images]
 
     def resolve(self, name: str, nearest: bool) -> Runtime:
-        """The runtime called `name`; with `nearest`, of Python the closest there is, of two the newer.
+        """The runtime called `name`; with `nearest`, of its language the closest there is, of two the newer.
 
         Raises `RuntimeMissing`.
         """
         found = self.runtimes.get(name)
         if found is not None:
             return found
-        wanted = _minor(name)
-        pythons = {minor: runtime for key, runtime in self.runtimes.items() if (minor := _minor(key)) is not None}
-        if wanted is None:
+        kind = _kind(name)
+        if kind is None:
             raise RuntimeMissing(f"ondol has no runtime {name}: it has {', '.join(sorted(self.runtimes))}.")
-        if nearest and pythons:
-            return pythons[min(pythons, key=lambda minor: (abs(minor - wanted), -minor))]
-        versions = ", ".join(pythons[minor].version for minor in sorted(pythons)) or "none"
+        key, wanted = kind
+        kinds = [(_kind(other), runtime) for other, runtime in self.runtimes.items()]
+        there = {kind[1]: runtime for kind, runtime in kinds if kind is not None and kind[0] == key}
+        if nearest and there:
+            return there[min(there, key=lambda number: (abs(number - wanted), -number))]
+        versions = ", ".join(there[number].version for number in sorted(there)) or "none"
+        language = _LANGUAGES[key]
+        first, second = (f"`{installer.format(wanted)}`" for installer in language.installers)
         raise RuntimeMissing(
-            f"{name} needs an interpreter of Python 3.{wanted}, and this machine has none (found: {versions}); "
-            f"install it with the system's packages, `pyenv install 3.{wanted}` or "
-            f"`uv python install 3.{wanted}`, and restart ondol."
+            f"{name} needs an interpreter of {language.name.format(wanted)}, and this machine has none "
+            f"(found: {versions}); install it with the system's packages, {first} or {second}, and restart ondol."
         )
 
 
-def find(cache: Path | None = None) -> Catalog:
+def find(cache: Path | None = None, images: Mapping[str, str] | None = None) -> Catalog:
     """Look for runtimes on this machine; `cache` is a file that remembers what each interpreter said.
 
+    `images` are the runtimes that the configuration has an image for: they stand before the machine's own.
     Blocks: milliseconds when nothing has changed, else for as long as the slowest new interpreter takes to start.
     """
     remembered = _recall(cache)
@@ -99,16 +168,21 @@ def find(cache: Path | None = None) -> Catalog:
     if cache is not None and known != remembered:
         _remember(cache, known)
     runtimes = {name: _provided(name, version) for name, version in PROVIDED.items()}
-    best: dict[int, Interpreter] = {}
+    best: dict[tuple[str, int], Interpreter] = {}
     for entry in known.values():
-        minor = entry.interpreter.version[1]
-        if OLDEST_MINOR <= minor <= NEWEST_MINOR and (
-            minor not in best or entry.interpreter.version > best[minor].version
+        found = entry.interpreter
+        kind = (found.language, found.number)
+        language = _LANGUAGES[found.language]
+        if language.oldest <= found.number <= language.newest and (
+            kind not in best or found.version > best[kind].version
         ):
-            best[minor] = entry.interpreter
-    for minor, interpreter in sorted(best.items()):
-        runtimes[f"python3.{minor}"] = _python(minor, interpreter)
-    return Catalog(runtimes)
+            best[kind] = found
+    for (key, number), interpreter in sorted(best.items()):
+        runtime = _python(number, interpreter) if key == "python" else _node(number, interpreter)
+        runtimes[runtime.name] = runtime
+    for name in images or {}:
+        runtimes[name] = Runtime(name, version="", launch=Launch.EXEC, command=())
+    return Catalog(runtimes, images or {})
 
 
 def _python(minor: int, interpreter: Interpreter) -> Runtime:
@@ -119,6 +193,18 @@ def _python(minor: int, interpreter: Interpreter) -> Runtime:
         command=(f"/var/lang/bin/python3.{minor}", "/var/runtime/bootstrap.py"),
         interpreter=interpreter.executable,
         bootstrap_dir=str(PYTHON_BOOTSTRAP),
+        libraries=sdk() if sdk() and minor >= oldest_python() else (),
+    )
+
+
+def _node(major: int, interpreter: Interpreter) -> Runtime:
+    return Runtime(
+        name=f"nodejs{major}.x",
+        version=".".join(map(str, interpreter.version)),
+        launch=Launch.EXEC,
+        command=("/var/lang/bin/node", *NODE_OPTIONS, "/var/runtime/bootstrap.js"),
+        interpreter=interpreter.executable,
+        bootstrap_dir=str(NODE_BOOTSTRAP),
     )
 
 
@@ -126,20 +212,28 @@ def _provided(name: str, version: str) -> Runtime:
     return Runtime(name=name, version=version, launch=Launch.EXEC, command=())
 
 
-def _minor(name: str) -> int | None:
-    language, _, minor = name.partition("3.")
-    return int(minor) if language == "python" and minor.isascii() and minor.isdigit() else None
+def _kind(name: str) -> tuple[str, int] | None:
+    """Language and number of a runtime's name; None for another's."""
+    for key, language in _LANGUAGES.items():
+        before, after = language.runtime.split("{}")
+        number = name.removeprefix(before).removesuffix(after)
+        if number.isascii() and number.isdigit() and name == language.runtime.format(number):
+            return key, int(number)
+    return None
 
 
-def _candidates() -> list[Path]:
+def _candidates() -> dict[Path, _Language]:
     """Files that may be interpreters, the path's first, each once however many names lead to it."""
     directories = [Path(entry) for entry in os.get_exec_path() if Path(entry).is_absolute()]
     for place in PLACES:
         root, _, pattern = str(Path(place).expanduser()).partition("/*")
         directories += sorted(Path(root).glob("*" + pattern)) if pattern else [Path(root)]
-    names = ["python3", *(f"python3.{minor}" for minor in range(OLDEST_MINOR, NEWEST_MINOR + 1))]
-    found = (directory / name for directory in dict.fromkeys(directories) for name in names)
-    return list(dict.fromkeys(path.resolve() for path in found if _is_program(path)))
+    found: dict[Path, _Language] = {}
+    for directory in dict.fromkeys(directories):
+        for language in _LANGUAGES.values():
+            paths = (directory / program for program in language.programs)
+            found |= {path.resolve(): language for path in paths if _is_program(path)}
+    return found
 
 
 def _is_program(path: Path) -> bool:
@@ -150,7 +244,7 @@ def _is_program(path: Path) -> bool:
         return False
 
 
-def _examine(candidates: Iterable[Path], remembered: Mapping[str, _Known]) -> dict[str, _Known]:
+def _examine(candidates: Mapping[Path, _Language], remembered: Mapping[str, _Known]) -> dict[str, _Known]:
     known = {}
     unknown = {}
     for path in candidates:
@@ -160,18 +254,18 @@ def _examine(candidates: Iterable[Path], remembered: Mapping[str, _Known]) -> di
             known[str(path)] = entry
         else:
             unknown[path] = (status.st_mtime_ns, status.st_size)
-    answers = _run_all(unknown)
+    answers = _run_all({path: candidates[path] for path in unknown})
     return known | {str(path): _Known(*unknown[path], interpreter) for path, interpreter in answers.items()}
 
 
-def _run_all(candidates: Iterable[Path]) -> dict[Path, Interpreter]:
+def _run_all(candidates: Mapping[Path, _Language]) -> dict[Path, Interpreter]:
     """What those answer that do within the time limit, all of them run at once."""
     answers = {}
     deadline = time.monotonic() + PROBE_TIMEOUT_S
     with selectors.DefaultSelector() as selector:
         running = {}
-        for path in candidates:
-            process = _start(path)
+        for path, language in candidates.items():
+            process = _start(path, language.probe)
             if process is not None and process.stdout is not None:
                 running[path] = process
                 selector.register(process.stdout, selectors.EVENT_READ, path)
@@ -188,10 +282,10 @@ def _run_all(candidates: Iterable[Path]) -> dict[Path, Interpreter]:
     return answers
 
 
-def _start(path: Path) -> subprocess.Popen[bytes] | None:
+def _start(path: Path, probe: tuple[str, ...]) -> subprocess.Popen[bytes] | None:
     try:
         return subprocess.Popen(
-            [path, "-I", "-S", "-c", _PROBE],
+            [path, *probe],
             env={},
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ parts are. Left out is what no function uses: test suites, Tk and its programs, 
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -109,6 +110,17 @@ def copy(home: Home, root: Path) -> list[Path]:
     (library / "lib-dynload").mkdir(exist_ok=True)
     (library / "site-packages").mkdir()
     return binaries
+
+
+def copy_libraries(home: Home, sources: Sequence[str], root: Path) -> None:
+    """Copy packages and modules of Python source to where the interpreter in `root` finds what is installed."""
+    installed = root / "var/lang/lib" / f"python{home.short_version}" / "site-packages"
+    for source in map(Path, sources):
+        if source.is_dir():
+            _copy_tree(home, source, installed / source.name)
+        else:
+            shutil.copy2(source, installed / source.name)
+            (installed / source.name).chmod(0o644)
 
 
 def _copy_tree(home: Home, source: Path, destination: Path) -> list[Path]:

@@ -55,7 +55,7 @@ CONFIGURATION = {
     "nobody:x:65534:65534:nobody:/:/sbin/nologin\n"
     "sbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n",
     "group": "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:990:\n",
-    "hosts": "127.0.0.1 localhost localhost.localdomain\n::1 localhost localhost.localdomain\n",
+    "hosts": "127.0.0.1 localhost localhost.localdomain host.ondol.internal\n::1 localhost localhost.localdomain\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
     "services: files\nprotocols: files\nnetworks: files\n",
     "resolv.conf": "",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ondol.model.runtime import Runtime
 from ondol.sandbox.driver import SandboxError
-from ondol.sandbox.jail import base_interpreter, base_system
+from ondol.sandbox.jail import base_interpreter, base_node, base_system
 
 NOBODY = 65534
 SELF_TEST_TIMEOUT_S = 30
@@ -78,7 +78,19 @@ def self_test(destination: Path, runtime: Runtime) -> None:
     """Run the root's own programs inside it as an ordinary user. Raises `SandboxError` saying what does not work."""
     if runtime.interpreter is None:
         _run_inside(destination, runtime, ["/bin/bash", "-c", "ls / | grep -q var"])
-        return
+    elif _is_node(runtime):
+        _test_node(destination, runtime)
+    else:
+        _test_python(destination, runtime)
+
+
+def _test_node(destination: Path, runtime: Runtime) -> None:
+    found = _run_inside(destination, runtime, [base_node.PROGRAM, "-e", base_node.SELF_TEST]).strip()
+    if found != runtime.version:
+        raise SandboxError(f"{runtime.interpreter} is Node {runtime.version}, yet in its root {found} runs")
+
+
+def _test_python(destination: Path, runtime: Runtime) -> None:
     command = ["/var/lang/bin/python3", "-B", "-c", base_interpreter.SELF_TEST]
     found = json.loads(_run_inside(destination, runtime, command))
     if found["version"] != runtime.version:
@@ -103,10 +115,17 @@ def _populate(runtime: Runtime, root: Path) -> None:
     (root / "root").chmod(0o700)
     certificate_file = None
     libraries: dict[Path, Path] = {}
-    if runtime.interpreter is not None:
+    if _is_node(runtime):
+        for directory in base_node.STANDARD_DIRECTORIES:
+            (root / directory).mkdir(parents=True)
+        program = base_node.copy(runtime, root)
+        libraries = base_system.libraries_of(program, program[0].parent.parent)
+        base_node.copy_outside_sources(root, [*program, *(path for path in libraries if "libnode" in path.name)])
+    elif runtime.interpreter is not None:
         home = base_interpreter.locate(runtime)
         certificate_file = home.certificate_file
         binaries = base_interpreter.copy(home, root)
+        base_interpreter.copy_libraries(home, runtime.libraries, root)
         libraries = base_system.libraries_of(binaries, home.prefix)
         (root / f"opt/python/lib/python{home.short_version}/site-packages").mkdir(parents=True)
     base_system.copy_programs(root)
@@ -116,7 +135,7 @@ def _populate(runtime: Runtime, root: Path) -> None:
         for source in _sources(Path(runtime.bootstrap_dir)):
             _lay(source, root / "var/runtime" / source.relative_to(runtime.bootstrap_dir))
     base_system.make_linker_cache(root)
-    if runtime.interpreter is not None:
+    if runtime.interpreter is not None and not _is_node(runtime):
         _run_inside(root, runtime, ["/var/lang/bin/python3", "-I", "-c", base_interpreter.PRECOMPILE], as_root=True)
 
 
@@ -128,17 +147,25 @@ def _lay(source: Path, destination: Path) -> None:
 
 def _sources(directory: Path) -> list[Path]:
     """Of the directory that becomes /var/runtime, all but the mark that makes it a package of ondol here."""
-    return sorted(path for path in directory.rglob("*.py") if path != directory / "__init__.py")
+    found = (path for suffix in ("py", "js") for path in directory.rglob(f"*.{suffix}"))
+    return sorted(path for path in found if path != directory / "__init__.py")
+
+
+def _is_node(runtime: Runtime) -> bool:
+    return runtime.name.startswith("nodejs") and runtime.interpreter is not None
 
 
 def _stamp(runtime: Runtime) -> str:
     """What the root is made from: our own files by content, the host's by size and time of change."""
-    own = [Path(__file__), *base_interpreter.OWN_FILES, Path(base_system.__file__)]
+    language = base_node if _is_node(runtime) else base_interpreter
+    own = [Path(__file__), *language.OWN_FILES, Path(base_system.__file__)]
     if runtime.bootstrap_dir is not None:
         own += _sources(Path(runtime.bootstrap_dir))
     hosts = base_system.identifying_files()
     if runtime.interpreter is not None:
-        hosts += base_interpreter.identifying_files(Path(runtime.interpreter))
+        hosts += language.identifying_files(Path(runtime.interpreter))
+    libraries = map(Path, runtime.libraries)
+    hosts += [library / "__init__.py" if library.is_dir() else library for library in libraries]
     digest = hashlib.sha256(f"{runtime.name} {runtime.version} {runtime.interpreter}\n".encode())
     for path in own:
         digest.update(f"{path}\n".encode() + path.read_bytes())

@@ -19,10 +19,11 @@ import msgspec
 
 from ondol.linux import cgroups, namespaces
 from ondol.model.ids import CodeDigest, SandboxId
-from ondol.model.runtime import Runtime
+from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Capabilities, Sandbox, SandboxError, SlotSpec, UnpackLimits, UnpackRefused
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.link import Link
+from ondol.sandbox.jail.relay.handle import Reach, RelayHandle
 from ondol.sandbox.jail.sandbox import JailSandbox
 from ondol.sandbox.jail.spawner import SCRATCH, USERS
 
@@ -32,14 +33,15 @@ FIRST_USER = 1_900_000_000
 USER_BLOCKS = 3000
 LOCK_WAIT_S = 2.0
 LOCK_RETRY_S = 0.02
-_DIRECTORIES = ("code", "roots", "tmp", SCRATCH)
+_DIRECTORIES = ("code", "images", "roots", "tmp", SCRATCH)
 
 
 class JailDriver:
     """See `ondol.sandbox.driver.Driver`. Needs root, and a data directory of its own."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, reaches: Sequence[Reach] = ()) -> None:
         self._directory = data_dir
+        self._relay = RelayHandle(reaches)
         self._lock = -1
         self._link: Link | None = None
         self._spawner: subprocess.Popen[bytes] | None = None
@@ -72,7 +74,15 @@ class JailDriver:
 
     async def create(self, spec: SlotSpec) -> Sandbox:
         link, groups = self._opened()
-        order = {"do": "create", "name": spec.sandbox, "runtime": spec.runtime.name, "account": spec.account}
+        order = {
+            "do": "create",
+            "name": spec.sandbox,
+            "runtime": spec.runtime.name,
+            "account": spec.account,
+            "ports": self._relay.ports,
+        }
+        if spec.runtime.image is not None:
+            order["image"] = spec.runtime.image.digest
         try:
             answer, descriptors = await link.ask(order)
         except asyncio.CancelledError:
@@ -80,7 +90,10 @@ class JailDriver:
             raise
         if "problem" in answer:
             raise SandboxError(answer["problem"])
-        listener, output = descriptors
+        listener, output, *relayed = descriptors
+        self._relay.open(spec.sandbox, tuple(relayed))
+        for descriptor in relayed:
+            os.close(descriptor)
         created = JailSandbox(
             spec.sandbox, spec.runtime, link, groups, listener=listener, output=output, forget=self._forget
         )
@@ -132,6 +145,7 @@ class JailDriver:
                 os.close(process)
             self._spawner.wait()
             self._spawner = None
+        await self._relay.end()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -147,11 +161,12 @@ class JailDriver:
         described = {
             runtime.name: {
                 "version": runtime.version,
-                "interpreter": runtime.interpreter,
+                "forks": runtime.launch is Launch.ZYGOTE,
                 "json": msgspec.json.encode(runtime).decode(),
             }
             for runtime in runtimes
         }
+        self._relay.start()
         end = self._start_spawner(owner, FIRST_USER + USERS * (zlib.crc32(owner.encode()) % USER_BLOCKS))
         try:
             channel.send(end, {"runtimes": described})
@@ -233,6 +248,7 @@ class JailDriver:
 
     def _forget(self, name: SandboxId) -> None:
         self._sandboxes.pop(name, None)
+        self._relay.close(name)
 
 
 async def _first_message(end: socket.socket) -> dict[str, Any]:

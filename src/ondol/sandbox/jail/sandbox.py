@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ondol.linux.cgroups import Cgroups, Measures
 from ondol.model.ids import SandboxId
@@ -28,6 +28,7 @@ _NOTHING = bytes(4)
 """What FIONREAD answers when there is nothing to read."""
 
 _ENVELOPE_BYTES = 8192
+WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 
 
 class JailSandbox:
@@ -88,7 +89,8 @@ class JailSandbox:
             "memory_mb": spec.memory_mb,
             "tmp_mb": spec.tmp_mb,
             "fork": self._runtime.launch is Launch.ZYGOTE and not spec.fresh_interpreter,
-            "command": self._runtime.command,
+            "command": self._command(spec.environment),
+            "directory": None if self._runtime.image is None else self._runtime.image.directory,
             "environment": dict(spec.environment),
         }
         answer, _ = await self._link.ask(order)
@@ -160,6 +162,15 @@ class JailSandbox:
         with contextlib.suppress(OSError):
             self._groups.thaw(self._name)
         self.exited(signal.SIGKILL, False)
+
+    def _command(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """What is executed, if anything is: empty for the function's own bootstrap."""
+        command, image = self._runtime.command, self._runtime.image
+        if image is not None:
+            return (*command, environment["_HANDLER"]) if image.takes_handler else command
+        # An image's own programs see to a wrapper, as AWS's do; `provided.*` knows none.
+        wrapper = environment.get(WRAPPER)
+        return (wrapper, *command) if wrapper and command else command
 
     def _tell_exit_when_heard(self, deadline: float) -> None:
         speaking = self._accepting or any(not transport.is_closing() for transport in self._connections)

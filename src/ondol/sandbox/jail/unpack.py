@@ -1,30 +1,23 @@
 """Makes a tree of a customer's zip, whatever the zip holds: which entries are taken, and with how little power.
 
-Only the confined process reads the archive. It has no privilege, no way out of the directory that it fills, and hard
-limits; its parent, which has the power, reads nothing but a verdict of it. What counts against the limits is what was
-written, never what the archive says of itself.
+Only a confined process reads the archive (see `confinement`). What counts against the limits is what was written,
+never what the archive says of itself.
 
 Modes are AWS's as far as a function can tell: everything is readable by all, what anybody may execute all may, and
 set-user-id, set-group-id and sticky bits are dropped. Symbolic links are kept as they are, and never followed.
 """
 
-import ctypes
 import encodings.cp437  # noqa: F401 (the codec of old archives' names: no module can be imported once confined)
 import os
-import resource
-import select
-import shutil
-import signal
 import stat
 import struct
-import sys
-import time
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
-from ondol.sandbox.driver import SandboxError, UnpackLimits, UnpackRefused
+from ondol.sandbox.driver import UnpackLimits, UnpackRefused
+from ondol.sandbox.jail.confinement import Budget, fill_confined
 
 UNIX_SYSTEMS = frozenset({3, 19})
 """Systems (of the archive's writer) whose entries carry a Unix mode: Unix and macOS."""
@@ -43,8 +36,6 @@ CHUNK_BYTES = 262_144
 MEMORY_BYTES = 256 << 20
 CPU_SECONDS = 60
 WALL_SECONDS = 300
-DESCRIPTORS = 64
-VERDICT_BYTES = 2000
 
 
 class Unpacker:
@@ -191,120 +182,15 @@ def _days_before(year: int, month: int) -> int:
     return 365 * years + years // 4 - years // 100 + years // 400 + (153 * shifted + 2) // 5 - 719_468
 
 
-def unpack_confined(archive: int, destination: Path, limits: UnpackLimits, uid: int, gid: int) -> None:
-    """Unpack an open archive to `destination` through a process that is `uid` and can reach nothing else.
+def unpack_confined(archive: int, destination: Path, limits: UnpackLimits, user: int) -> None:
+    """Unpack an open archive to `destination` through a confined process: see `confinement.fill_confined`."""
 
-    Call it with the power to change root and user; it blocks. The tree is there, and on disk, whole or not at all; if
-    it is there already, nothing is done. Raises `UnpackRefused` for what the archive holds, else `SandboxError`.
-    """
-    if destination.exists():
-        return
-    staging = destination.with_name(f".{destination.name}.{os.getpid()}.unpacking")
-    try:
-        if staging.exists():
-            shutil.rmtree(staging)
-        staging.mkdir(mode=0o700)
-        os.chown(staging, uid, gid)
-        directory = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def fill(directory: int) -> None:
         try:
-            _in_confinement(archive, directory, limits, uid, gid)
-            os.fchmod(directory, 0o755)
-            if ctypes.CDLL(None, use_errno=True).syncfs(directory) != 0:
-                raise SandboxError(f"{destination} could not be written to disk: {os.strerror(ctypes.get_errno())}")
-        finally:
-            os.close(directory)
-        staging.rename(destination)
-        _sync_directory(destination.parent)
-    except OSError as error:
-        raise SandboxError(f"{destination} could not be unpacked: {error}") from error
-    finally:
-        if staging.exists():
-            shutil.rmtree(staging)
+            with os.fdopen(archive, "rb") as file:
+                Unpacker(directory, limits).unpack(file)
+        except MemoryError as error:
+            raise UnpackRefused("the archive's directory is too large") from error
 
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _in_confinement(archive: int, directory: int, limits: UnpackLimits, uid: int, gid: int) -> None:
-    verdict, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _child(archive, directory, writer, limits=limits, uid=uid, gid=gid)
-    os.close(writer)
-    try:
-        text = _read_verdict(verdict, time.monotonic() + WALL_SECONDS)
-    finally:
-        os.close(verdict)
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-    if text.startswith("unpacked"):
-        return
-    if text.startswith("refused "):
-        raise UnpackRefused(text.removeprefix("refused "))
-    if text:
-        raise SandboxError(f"the archive could not be unpacked: {text}")
-    reason = f"after {WALL_SECONDS} s" if status == signal.SIGKILL else f"with status {status}"
-    raise UnpackRefused(f"unpacking took more time or memory than an honest archive needs: it was ended {reason}")
-
-
-def _read_verdict(verdict: int, deadline: float) -> str:
-    text = b""
-    while len(text) < VERDICT_BYTES:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0 or not select.select([verdict], [], [], remaining)[0]:
-            return ""
-        received = os.read(verdict, VERDICT_BYTES)
-        if not received:
-            break
-        text += received
-    return text.decode(errors="replace")
-
-
-def _child(archive: int, directory: int, writer: int, *, limits: UnpackLimits, uid: int, gid: int) -> NoReturn:
-    """The confined process: it ends here, whatever happens."""
-    verdict = "failed"
-    try:
-        _confine(directory, limits, uid, gid, keep=(archive, directory, writer))
-        with os.fdopen(archive, "rb") as file:
-            Unpacker(directory, limits).unpack(file)
-        verdict = "unpacked"
-    except UnpackRefused as refusal:
-        verdict = f"refused {refusal}"
-    except MemoryError:
-        verdict = "refused the archive's directory is too large"
-    except BaseException as error:  # noqa: BLE001 (whatever ends this process, its parent is told)
-        verdict = f"failed: {error!r}"
-    finally:
-        os.write(writer, verdict.encode(errors="replace")[:VERDICT_BYTES])
-        os._exit(0)
-
-
-def _confine(directory: int, limits: UnpackLimits, uid: int, gid: int, keep: tuple[int, ...]) -> None:
-    """Give up, for good, all that unpacking does not need: other files, other descriptors, rights, resources."""
-    below = 3
-    for descriptor in sorted(fd for fd in keep if fd >= below):
-        if descriptor > below:  # an empty range would close everything
-            os.closerange(below, descriptor)
-        below = descriptor + 1
-    os.closerange(below, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    os.fchdir(directory)
-    os.chroot(".")
-    os.umask(0o022)
-    for kind, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-        (resource.RLIMIT_FSIZE, limits.bytes + CHUNK_BYTES),
-        (resource.RLIMIT_NOFILE, DESCRIPTORS),
-        (resource.RLIMIT_NPROC, 0),
-    ):
-        resource.setrlimit(kind, (most, most))
-    os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-    sys.setrecursionlimit(500)
+    budget = Budget(limits.bytes + CHUNK_BYTES, MEMORY_BYTES, CPU_SECONDS, WALL_SECONDS)
+    fill_confined(destination, fill, (archive,), budget, user)

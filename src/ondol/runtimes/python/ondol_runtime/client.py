@@ -34,7 +34,7 @@ class Invocation:
         get = headers.get
         self.request_id = headers["lambda-runtime-aws-request-id"]
         self.deadline_ms = int(get("lambda-runtime-deadline-ms") or 0)
-        self.function_arn = get("lambda-runtime-invoked-function-arn")
+        self.function_arn = get("lambda-runtime-invoked-function-arn", "")
         self.trace_id = get("lambda-runtime-trace-id")
         self.client_context = get("lambda-runtime-client-context")
         self.cognito_identity = get("lambda-runtime-cognito-identity")
@@ -72,16 +72,16 @@ class RuntimeApi:
         path = f"invocation/{request_id}/response"
         return self._answer(self._post(path, len(body), f"Content-Type: {content_type}\r\n"), body, "success")
 
-    def fail(self, request_id: str, body: bytes, error_type: str, cause: bytes) -> Invocation:
+    def fail(self, request_id: str, body: bytes, cause: bytes) -> Invocation:
         """Answer an invocation with an error; `cause` is X-Ray's view of it, empty where there is none."""
-        headers = f"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: {error_type}\r\n"
+        headers = "Content-Type: application/json\r\n"
         if cause:
             headers += f"Lambda-Runtime-Function-XRay-Error-Cause: {cause.decode('ascii')}\r\n"
         return self._answer(self._post(f"invocation/{request_id}/error", len(body), headers), body, "failure")
 
     def fail_init(self, body: bytes, error_type: str) -> None:
         """Say that there is no function to invoke. Raises `RuntimeApiError` unless it is accepted."""
-        headers = f"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: {error_type}\r\n"
+        headers = f"Lambda-Runtime-Function-Error-Type: {error_type}\r\n"
         self._socket.sendall(self._post("init/error", len(body), headers) + body)
         status, _, answer = self._read()
         if status != 202:
@@ -99,13 +99,14 @@ class RuntimeApi:
                 self._socket.sendall(head)
                 self._socket.sendall(body)
                 self._socket.sendall(self._next)
-            status, headers, _ = self._read()
+            status, headers, answer = self._read()
         except ConnectionError:
             # Refused half-way through a body: the answer may be lost with the connection.
-            status, headers = 0, {"connection": "close"}
+            status, headers, answer = 0, {"connection": "close"}, b""
         if status != 202:
             now_ms = int(time.time() * 1000)
-            reason = f"Http response code: {status}." if status else "No Response from endpoint."
+            shown = answer.decode("utf-8", "backslashreplace")
+            reason = f"Http response code: {status}. {shown}" if status else "No Response from endpoint."
             sys.stderr.write(f"[ERROR] [{now_ms}] LAMBDA_RUNTIME Failed to post handler {kind} response. {reason}\n")
         if headers.get("connection", "").lower() == "close":
             self._reconnect()

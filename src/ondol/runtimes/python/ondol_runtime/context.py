@@ -56,6 +56,18 @@ class ClientContext:
         return _listed(self, self.__slots__)
 
 
+TRACE_FIELDS = ("traceparent", "tracestate", "baggage")
+"""What of a client context's `w3c` is told, as far as it is text."""
+
+
+def _take_trace(client_context: Any) -> dict[str, str]:
+    """The caller's W3C trace context; its place in the client context is not shown to the function."""
+    sent = client_context.pop("w3c", None) if isinstance(client_context, dict) else None
+    if not isinstance(sent, dict):
+        return {}
+    return {name: sent[name] for name in TRACE_FIELDS if isinstance(sent.get(name), str)}
+
+
 class FunctionFacts:
     """What of the context is the same for every invocation of an environment."""
 
@@ -86,13 +98,18 @@ class LambdaContext:
         self.function_version = facts.function_version
         self.invoked_function_arn = invocation.function_arn
         self.tenant_id = invocation.tenant_id
+        self._w3c_fields = {} if client_context is None else _take_trace(client_context)
         self.client_context = None if client_context is None else ClientContext(client_context)
-        self.identity = CognitoIdentity(cognito_identity or {})
+        self.identity = CognitoIdentity({} if cognito_identity is None else cognito_identity)
         self._epoch_deadline_time_in_ms = invocation.deadline_ms
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the invocation times out; never below 0."""
         return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def w3c(self) -> dict[str, str]:
+        """The W3C trace context that the caller sent along; empty where there is none."""
+        return dict(self._w3c_fields)
 
     def log(self, msg: object) -> None:
         """Write an event to the log as it is: no level, no time."""

@@ -23,18 +23,20 @@ if TYPE_CHECKING:
 def run(preloaded: tuple[str, ...], connection: socket.socket | None) -> NoReturn:
     """Serve the function of `os.environ`; `preloaded` names the modules that may be there only to save time."""
     open_standard_streams()
-    logs = Logs()
+    encoder = values.Json()
+    logs = Logs(encoder)
     logs.install()
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"], connection)
-    encoder = values.Json()
+    report = None
     try:
         handler.extend_path()
         handler.forget_brought_modules(preloaded)
         function = handler.find(os.environ["_HANDLER"])
     except Exception as error:  # noqa: BLE001 (the customer's module raises what it likes)
         report = faults.report_of(error)
-        logs.error(report)
-        api.fail_init(encoder.dumps(report), faults.header_text(report["errorType"]))
+    if report is not None:
+        logs.init_error(report)
+        api.fail_init(encoder.dumps(report).encode(), faults.header_text(report["errorType"]))
         sys.exit(1)
     try:
         _serve(api, function, encoder, logs)
@@ -46,6 +48,7 @@ def run(preloaded: tuple[str, ...], connection: socket.socket | None) -> NoRetur
 def _serve(api: RuntimeApi, function: handler.Handler, encoder: values.Json, logs: Logs) -> NoReturn:
     facts = FunctionFacts()
     current = logs.current
+    context: LambdaContext | None
     invocation = api.next()
     while True:
         request_id = invocation.request_id
@@ -55,21 +58,25 @@ def _serve(api: RuntimeApi, function: handler.Handler, encoder: values.Json, log
             os.environ["_X_AMZN_TRACE_ID"] = invocation.trace_id
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
+        failure = None
         try:
             context = _context_of(facts, invocation)
             event = values.event_of(invocation.body, invocation.content_type)
-            body, content_type = values.result_of(encoder, function(event, context))
+            result, content_type = values.result_of(encoder, function(event, context))
         except Exception as error:  # noqa: BLE001 (the customer's code raises what it likes)
-            report = faults.report_of(error, request_id)
-            logs.error(report)
-            kind, cause = faults.header_text(report["errorType"]), faults.cause_of(error)
-            body = encoder.dumps(report)
-            del error
-            invocation = api.fail(request_id, body, kind, cause)
-        else:
-            # What the handler was given and gave must not stay in memory until the next invocation is over.
-            del event, context, invocation
+            failure = faults.cause_of(error), faults.report_of(error, request_id)
+        # What the handler was given and gave must not stay in memory until the next invocation is over.
+        event = context = None
+        del invocation
+        if failure is None:
+            # Text that UTF-8 cannot carry ends the process, as it does on AWS.
+            body = result if isinstance(result, bytes) else result.encode()
+            del result
             invocation = api.respond(request_id, body, content_type)
+        else:
+            cause, report = failure
+            logs.error(report)
+            invocation = api.fail(request_id, encoder.dumps(report).encode(), cause)
 
 
 def _context_of(facts: FunctionFacts, invocation: Invocation) -> LambdaContext:
@@ -86,6 +93,6 @@ def _header_json(text: str | None, name: str) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError as error:
+    except Exception as error:
         message = f"Unable to parse {name} JSON: {error}"
         raise faults.Fault("Runtime.LambdaContextUnmarshalError", message) from error

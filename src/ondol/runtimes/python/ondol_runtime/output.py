@@ -15,14 +15,26 @@ import time
 import traceback
 from typing import Any
 
-from . import faults
+from . import faults, values
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 TEXT_FORMAT = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
 
-_RECORD_ATTRIBUTES = frozenset(
-    (*vars(logging.makeLogRecord({})), "taskName", "message", "asctime", "aws_request_id", "tenant_id")
+INIT_WARNING = (
+    "LAMBDA_WARNING: Unhandled exception. The most likely cause is an issue in the function code. However, in rare "
+    "cases, a Lambda runtime update can cause unexpected function behavior. For functions using managed runtimes, "
+    "runtime updates can be triggered by a function change, or can be applied automatically. To determine if the "
+    "runtime has been updated, check the runtime version in the INIT_START log entry. If this error correlates with a "
+    "change in the runtime version, you may be able to mitigate this error by temporarily rolling back to the previous "
+    "runtime version. For more information, see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-update.html\r"
 )
+"""AWS's own words before the error that ends an init phase; log filters look for them."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_RECORD_ATTRIBUTES = frozenset((*vars(logging.makeLogRecord({})), "message", "aws_request_id", "tenant_id")).difference(
+    ("taskName",)
+)
+"""What of a record is no field of its own in JSON. AWS lists them too, and has left out the name of the task."""
 
 
 class Unbuffered(io.TextIOWrapper):
@@ -52,11 +64,15 @@ def _writer(descriptor: int) -> Any:
 
 
 class LogSink:
-    """Where log records and errors go: stdout, one event of the log each."""
+    """Where log records and errors go: to the log, one event each, whatever the function makes of `sys.stdout`."""
+
+    def __init__(self) -> None:
+        self._stream = Unbuffered(_writer(1), encoding="utf-8", errors="strict")
 
     def log(self, message: str) -> None:
+        record = message[:-1] if message.endswith("\n") else message
         # A line feed would end the event; a carriage return does not.
-        sys.stdout.write(message.rstrip("\n").replace("\n", "\r") + "\n")
+        self._stream.write(record.replace("\n", "\r") + "\n")
 
 
 class CurrentRequest(logging.Filter):
@@ -83,40 +99,52 @@ class LambdaLoggerHandler(logging.Handler):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record; what is None is left out, what the customer added as `extra` is put in."""
+    """One JSON object per record; what is None is left out, what the customer added as `extra` is put in.
+
+    As on AWS, a level between two is shown as the lower one, to the handlers that come after too, and a record that
+    is to show the current exception where there is none raises `AttributeError`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(datefmt=TIME_FORMAT + "Z")
 
     def format(self, record: logging.LogRecord) -> str:
-        level = logging.getLevelName(min(50, max(0, record.levelno)) // 10 * 10)
-        kind, error, trace = record.exc_info or (None, None, None)
+        record.levelno = min(50, max(0, record.levelno)) // 10 * 10
+        record.levelname = logging.getLevelName(record.levelno)
+        tenant_id = getattr(record, "tenant_id", None)
         entry = {
-            "timestamp": _timestamp(record.created),
-            "level": level,
+            "timestamp": self.formatTime(record, self.datefmt),
+            "level": record.levelname,
             "message": record.msg if isinstance(record.msg, dict) and not record.args else record.getMessage(),
             "logger": record.name,
-            "stackTrace": traceback.format_tb(trace) if kind else None,
-            "errorType": kind.__name__ if kind else None,
-            "errorMessage": str(error) if kind else None,
+            "stackTrace": None,
+            "errorType": None,
+            "errorMessage": None,
             "requestId": getattr(record, "aws_request_id", None),
-            "location": f"{record.pathname}:{record.funcName}:{record.lineno}" if kind else None,
-            "tenantId": getattr(record, "tenant_id", None),
+            "location": None,
         }
+        if record.exc_info:
+            kind, error, trace = record.exc_info
+            entry["stackTrace"] = traceback.format_tb(trace)
+            entry["errorType"] = kind.__name__  # type: ignore[union-attr]  # raised as on AWS
+            entry["errorMessage"] = str(error)
+            entry["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+        if tenant_id is not None:
+            entry["tenantId"] = tenant_id
         for name, value in vars(record).items():
             if name not in _RECORD_ATTRIBUTES:
                 entry.setdefault(name, value)
         shown = {name: value for name, value in entry.items() if value is not None}
-        return json.dumps(shown, ensure_ascii=False, default=str) + "\n"
-
-
-def _timestamp(seconds: float) -> str:
-    return time.strftime(TIME_FORMAT + "Z", time.gmtime(seconds))
+        return _encode(shown) + "\n"
 
 
 class Logs:
     """Sets up `logging` and writes the runtime's own errors, in the format that the function is configured for."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoder: values.Json) -> None:
         self.sink = LogSink()
         self.current = CurrentRequest()
+        self._encoder = encoder
         self._json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
     def install(self) -> None:
@@ -126,16 +154,22 @@ class Logs:
         handler.setFormatter(JsonFormatter() if self._json else logging.Formatter(TEXT_FORMAT, TIME_FORMAT))
         handler.addFilter(self.current)
         root = logging.getLogger()
-        level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
-        level = "DEBUG" if level == "TRACE" else level
+        level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "")
+        level = "DEBUG" if level == "TRACE" else level.upper()
         if isinstance(logging.getLevelName(level), int):
             root.setLevel(level)
         root.addHandler(handler)
 
+    def init_error(self, report: faults.Report) -> None:
+        """What ended the init phase, after AWS's own warning, which the function's log level may hold back."""
+        logging.warning(INIT_WARNING)
+        self.error(report)
+
     def error(self, report: faults.Report) -> None:
-        """One record for what ended an invocation or the init phase."""
+        """One record for what ended an invocation."""
         if self._json:
-            entry = {"timestamp": _timestamp(time.time()), "level": "ERROR", **report}
-            self.sink.log(json.dumps(entry, ensure_ascii=False))
+            timestamp = time.strftime(TIME_FORMAT + "Z", time.gmtime())
+            entry = {"timestamp": timestamp, "level": "ERROR", **report}
+            self.sink.log(self._encoder.dumps(entry))
         else:
             self.sink.log("\n".join(faults.log_lines(report)))

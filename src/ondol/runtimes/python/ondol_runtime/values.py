@@ -43,15 +43,15 @@ class Json:
         self._encode = json.JSONEncoder(ensure_ascii=ascii_only, default=_unknown).encode
         self._text: Callable[[str], str] = encode_basestring_ascii if ascii_only else encode_basestring
 
-    def dumps(self, value: object) -> bytes:
+    def dumps(self, value: object) -> str:
         """JSON of a value. Raises what the customer is told: TypeError, ValueError, RecursionError."""
         try:
             text = self._encode(value)
         except TypeError:
-            return self._write(value, set()).encode()
+            return self._write(value, set())
         if _holds_named_tuple(value):
-            text = self._write(value, set())
-        return text.encode()
+            return self._write(value, set())
+        return text
 
     def _write(self, value: Any, ancestors: set[int]) -> str:
         if isinstance(value, str):
@@ -79,6 +79,8 @@ class Json:
             return self._text(key.decode())
         if isinstance(key, str):
             return self._text(key)
+        if key is not None and not isinstance(key, (int, float)):
+            raise TypeError(f"keys must be str, int, float, bool or None, not {type(key).__name__}")
         return self._encode({key: None})[1 : -len(": null}")]
 
 
@@ -111,7 +113,7 @@ def event_of(body: bytes, content_type: str | None) -> Any:
         raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
 
 
-def result_of(encoder: Json, value: object) -> tuple[bytes, str]:
+def result_of(encoder: Json, value: object) -> tuple[bytes | str, str]:
     """The body and content type of a handler's result; bytes pass as they are."""
     if isinstance(value, bytes):
         return value, "application/unknown"

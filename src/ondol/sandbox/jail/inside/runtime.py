@@ -28,7 +28,8 @@ BACKLOG = 64
 DESCRIPTORS = 1024
 HOSTNAME = "169-254-10-1"
 BOOTSTRAPS = ("/var/task/bootstrap", "/opt/bootstrap")
-WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+"""In braces within a command: an interpreter that cannot see its limit is told what the function has."""
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes, a shell's, of a file that cannot be run."""
@@ -66,7 +67,7 @@ def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int], re
         os._exit(1)
     control.close()
     if not start["fork"]:
-        _execute(start["command"], start["environment"])
+        _execute(start["command"], start["directory"], start["environment"])
     os.environ.clear()
     os.environ.update(start["environment"])
     time.tzset()
@@ -83,9 +84,8 @@ def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int
     namespaces.unshare(namespaces.NEW_CGROUP)
     os.setsid()
     _raise_walls(plan, tmp)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(RUNTIME_API)
-    listener.listen(BACKLOG)
+    listener = _listen(RUNTIME_API)
+    relayed = [_listen((RUNTIME_API[0], port)).detach() for port in plan["ports"]]
     # The first connection is there before the function is known, so that a cold start need not make it.
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.connect(RUNTIME_API)
@@ -98,9 +98,16 @@ def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int
     os.dup2(output, 2)
     rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
-    channel.send(control, {"prepared": True}, (listener.detach(), first, second))
+    channel.send(control, {"prepared": True}, (listener.detach(), first, second, *relayed))
     process.close_all_but(0, 1, 2, control.fileno(), connection.fileno())
     return connection
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(address)
+    listener.listen(BACKLOG)
+    return listener
 
 
 def _raise_walls(plan: dict[str, Any], tmp: int) -> None:
@@ -131,24 +138,31 @@ def _lock_down(user: int, program: bytes) -> None:
     seccomp.install(program)
 
 
-def _execute(command: list[str], environment: dict[str, str]) -> NoReturn:
+def _execute(command: list[str], directory: str | None, environment: dict[str, str]) -> NoReturn:
     # Dispositions that the interpreter has set for itself would outlive it.
     for changed in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(changed, signal.SIG_DFL)
-    wrapper = environment.get(WRAPPER)
+    command = [part.replace(f"{{{MEMORY}}}", environment.get(MEMORY, "")) for part in command]
     if not command:
         found = [path for path in BOOTSTRAPS if os.path.exists(path)]
         if not found:
             _refuse(f"Couldn't find valid bootstrap(s): [{' '.join(BOOTSTRAPS)}]", NOT_FOUND)
         command = [next((path for path in found if os.access(path, os.X_OK)), found[0])]
-    elif wrapper:
-        command = [wrapper, *command]
+    program = command[0] if "/" in command[0] else _along_path(command[0], environment.get("PATH", ""))
     try:
-        os.execve(command[0], command, environment)
+        if directory is not None:
+            os.chdir(directory)
+        os.execve(program, command, environment)
     except OSError as error:
         missing = error.errno == errno.ENOENT
         reason = os.strerror(error.errno or 0).lower()
         _refuse(f"fork/exec {command[0]}: {reason}", NOT_FOUND if missing else NOT_EXECUTABLE)
+
+
+def _along_path(name: str, path: str) -> str:
+    """The first such program; the name alone, which nothing can execute, if there is none."""
+    found = (f"{directory}/{name}" for directory in path.split(":") if directory)
+    return next((program for program in found if os.access(program, os.X_OK)), name)
 
 
 def _refuse(text: str, code: int) -> NoReturn:

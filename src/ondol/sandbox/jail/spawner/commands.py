@@ -1,7 +1,7 @@
 """The fixed commands that the spawner takes, and what it answers.
 
 ```
-create  name runtime account    ──▶ answer with 2 descriptors     throttle name share
+create  name runtime account [image] ──▶ answer with 2 descriptors   throttle name share
 start   name code layers ...    ──▶ answer                        freeze   name
 stop    name grace_s            ──▶ answer                        thaw     name
 unpack  digest bytes entries (+ 1 descriptor)  ──▶ answer
@@ -45,13 +45,12 @@ class Refused(Exception):
 class Commands:
     """Performs what the platform process asks; one per spawner."""
 
-    def __init__(self, platform: socket.socket, means: Means, zygotes: Zygotes, code: str) -> None:
+    def __init__(self, platform: socket.socket, means: Means, zygotes: Zygotes, code: str, unpacker: int) -> None:
         self._platform = platform
         self._means = means
         self._zygotes = zygotes
         self._code = code
-        # Archives are unpacked by a user that no sandbox ever has.
-        self._unpacker = means.users.popleft()
+        self._unpacker = unpacker
         self._slots: dict[str, Slot] = {}
         self._preparing: dict[str, int] = {}
         self._stopping: dict[str, list[int | None]] = {}
@@ -113,8 +112,11 @@ class Commands:
             command = self._queue.popleft()
             name = command["name"]
             self._preparing[name] = command["number"]
-            slot = self._slots[name] = Slot(name, self._means, self)
-            self._zygotes.want(command["runtime"], command["account"], self._preparer(slot))
+            slot = self._slots[name] = Slot(name, self._means, self, [int(port) for port in command["ports"]])
+            runtime = command["runtime"]
+            if "image" in command:
+                runtime = self._zygotes.add_image(_name(command["image"]))
+            self._zygotes.want(runtime, command["account"], self._preparer(slot))
 
     def _preparer(self, slot: Slot) -> Callable[[Zygote | None, str], None]:
         def prepare(zygote: Zygote | None, problem: str) -> None:

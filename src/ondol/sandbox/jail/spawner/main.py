@@ -93,8 +93,10 @@ class Opening:
         code = f"{self._directory}/code"
         trees = Trees(code, self._scratch)
         means = Means(self.events, self._groups, tmp, trees, self._users)
-        zygotes = Zygotes(f"{self._directory}/roots", self._scratch, received[0]["runtimes"], self.events)
-        commands = Commands(self._platform, means, zygotes, code)
+        # Archives are unpacked by a user that no sandbox ever has.
+        unpacker = self._users.popleft()
+        zygotes = Zygotes(self._directory, self._scratch, received[0]["runtimes"], self.events, unpacker)
+        commands = Commands(self._platform, means, zygotes, code, unpacker)
         ready = {
             "tmp_limit": tmp.kind == "image",
             "shortfalls": [*self._groups.shortfalls, *shortfalls],

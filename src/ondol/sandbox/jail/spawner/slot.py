@@ -57,7 +57,8 @@ class Listener(Protocol):
     """Who hears of a slot."""
 
     def prepared(self, slot: Slot, descriptors: tuple[int, ...]) -> None:
-        """The descriptors: the Runtime API's listener, the output's reading end; closed on return."""
+        """The descriptors: the Runtime API's listener, the output's reading end, and the listeners at the ports that
+        were asked for; closed on return."""
         ...
 
     def failed(self, slot: Slot, problem: str) -> None:
@@ -76,8 +77,9 @@ class Listener(Protocol):
 class Slot:
     """One sandbox, from the fork to the last trace."""
 
-    def __init__(self, name: str, means: Means, listener: Listener) -> None:
+    def __init__(self, name: str, means: Means, listener: Listener, ports: list[int]) -> None:
         self.name = name
+        self._ports = ports
         self._means = means
         self._listener = listener
         self._control: socket.socket | None = None
@@ -121,6 +123,7 @@ class Slot:
                 "user": self._user,
                 "first_user": self._user + 1,
                 "tmp": means.tmp.kind,
+                "ports": self._ports,
             }
             zygote.fork_slot(plan, tuple(given))
             self._zygote = zygote
@@ -189,7 +192,7 @@ class Slot:
                 number, trees["/tmp"] = means.tmp.open(order["tmp_mb"])
                 self._tmp.append(number)
             means.groups.limit_memory(self.name, order["memory_mb"] * MEGABYTE)
-            start = {name: order[name] for name in ("fork", "command", "environment")}
+            start = {name: order[name] for name in ("fork", "command", "directory", "environment")}
             start["file_size"] = None if means.tmp.kind == "image" else order["tmp_mb"] * MEGABYTE
             channel.send(self._control, {"targets": list(trees), **start}, tuple(trees.values()))
         except BrokenPipeError:
@@ -216,11 +219,11 @@ class Slot:
             return
         message, descriptors = received
         if "prepared" in message:
-            listener, self._first, self._runtime = descriptors
+            listener, self._first, self._runtime, *relayed = descriptors
             self._means.events.watch(self._first, self._all_ended)
-            self._listener.prepared(self, (listener, self._output))
-            os.close(listener)
-            os.close(self._output)
+            self._listener.prepared(self, (listener, self._output, *relayed))
+            for descriptor in (listener, self._output, *relayed):
+                os.close(descriptor)
             self._output = -1
             if self._stopping:
                 self._kill()

@@ -14,6 +14,7 @@ import msgspec
 
 from ondol.model.runtime import Runtime
 from ondol.sandbox.driver import SandboxError, UnpackLimits, UnpackRefused
+from ondol.sandbox.jail import image_root
 from ondol.sandbox.jail.baseroot import build
 from ondol.sandbox.jail.spawner.commands import ARCHIVE_REFUSED
 from ondol.sandbox.jail.unpack import unpack_confined
@@ -23,14 +24,19 @@ ARCHIVE = 0
 
 
 def main(arguments: list[str]) -> int:
-    """Do one of `root RUNTIME DIRECTORY`, `unpack DIRECTORY BYTES ENTRIES USER`, `discard DIRECTORY`."""
+    """Do one order.
+
+    `root RUNTIME DIRECTORY`, `image DIRECTORY USER`, `unpack DIRECTORY BYTES ENTRIES USER` or `discard DIRECTORY`.
+    """
     try:
         match arguments:
             case ["root", runtime, directory]:
                 build(msgspec.json.decode(runtime, type=Runtime), Path(directory))
+            case ["image", directory, user]:
+                image_root.build(Path(directory), int(user))
             case ["unpack", directory, size, entries, user]:
                 limits = UnpackLimits(bytes=int(size), entries=int(entries))
-                unpack_confined(ARCHIVE, Path(directory), limits, int(user), int(user))
+                unpack_confined(ARCHIVE, Path(directory), limits, int(user))
             case ["discard", directory]:
                 # Renamed first: half a tree must not be found under its digest.
                 doomed = Path(directory).with_name(f".{Path(directory).name}.discarded")

@@ -5,9 +5,9 @@ wanted ──▶ root built ──▶ forked, pivoted into the root, exec'ed ─
                                                      died ──▶ the next one wanted starts another
 ```
 
-A zygote's view of /var/runtime shows our own code beside the bootstrap until it has imported it. A runtime without an
-interpreter (`provided.*`) has this process's: the zygote is then a fork that pivots into the root and execs nothing,
-and every slot execs the function's own program.
+A zygote's view of /var/runtime shows our own code beside the bootstrap until it has imported it. A runtime whose
+processes are not forked (`provided.*`, `nodejs`) has this process's interpreter: the zygote is then a fork that pivots
+into the root and execs nothing, and every slot execs the function's own program.
 """
 
 # pathlib is slow to import and large, and this runs where both count.
@@ -19,6 +19,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import stat
 import sys
 from collections.abc import Callable
@@ -68,8 +69,11 @@ class Zygote:
 class Zygotes:
     """All of them, and the base roots that they live in."""
 
-    def __init__(self, roots: str, scratch: str, runtimes: dict[str, dict[str, Any]], events: EventLoop) -> None:
-        self._roots = roots
+    def __init__(
+        self, directory: str, scratch: str, runtimes: dict[str, dict[str, Any]], events: EventLoop, unpacker: int
+    ) -> None:
+        self._directory = directory
+        self._unpacker = unpacker
         self._scratch = f"{scratch}/runtime"
         os.mkdir(self._scratch)
         self._runtimes = runtimes
@@ -82,6 +86,12 @@ class Zygotes:
             "unwritable": [path for path in _UNWRITABLE if os.path.exists(path)],
             "masked": [path for path in _MASKED if os.path.exists(path)],
         }
+
+    def add_image(self, digest: str) -> str:
+        """The name under which a runtime can be wanted whose root is this fetched image."""
+        name = f"image-{digest}"
+        self._runtimes.setdefault(name, {"forks": False, "image": digest})
+        return name
 
     def want(self, name: str, account: str, then: Wanted) -> None:
         """Call `then` when a zygote of this runtime and account is ready, now if it is."""
@@ -125,11 +135,18 @@ class Zygotes:
             for callback in self._building.pop(name):
                 callback(problem)
 
-        command = [sys.executable, "-I", SLOW, "root", self._runtimes[name]["json"], self._root(name)]
-        self._events.run_program(command, built)
+        described = self._runtimes[name]
+        if "image" in described:
+            order = ["image", os.path.dirname(self._root(name)), str(self._unpacker)]
+        else:
+            order = ["root", described["json"], self._root(name)]
+        self._events.run_program([sys.executable, "-I", SLOW, *order], built)
 
     def _root(self, name: str) -> str:
-        return f"{self._roots}/{name}-{self._runtimes[name]['version']}"
+        described = self._runtimes[name]
+        if "image" in described:
+            return f"{self._directory}/images/{described['image']}/root"
+        return f"{self._directory}/roots/{name}-{described['version']}"
 
     def _start(self, key: tuple[str, str]) -> Zygote:
         ours, theirs = channel.pair()
@@ -174,7 +191,7 @@ def _become_zygote(root: str, scratch: str, runtime: dict[str, Any], control: so
         signal.set_wakeup_fd(-1)
         for changed in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(changed, signal.SIG_DFL)
-        if runtime["interpreter"] is None:
+        if not runtime["forks"]:
             process.overwrite_arguments("init")
         process.set_name("zygote")
         os.dup2(control.detach(), zygote.CONTROL)
@@ -183,7 +200,8 @@ def _become_zygote(root: str, scratch: str, runtime: dict[str, Any], control: so
         mounts.make_private()
         mounts.bind(root, root, mounts.READ_ONLY | _SEALED)
         _make_devices(f"{root}/dev")
-        if runtime["interpreter"] is None:
+        if not runtime["forks"]:
+            _take_nothing_from_the_root()
             mounts.change_root(root)
             zygote.serve(socket.socket(fileno=zygote.CONTROL), rehearse=lambda connection: None)
         else:
@@ -195,6 +213,14 @@ def _become_zygote(root: str, scratch: str, runtime: dict[str, Any], control: so
         print(f"a zygote could not be started in {root}: {error}", file=sys.stderr, flush=True)
     finally:
         os._exit(1)
+
+
+def _take_nothing_from_the_root() -> None:
+    """The root may be a stranger's: what still has power in it imports nothing and loads nothing from there."""
+    # OpenSSL reads its configuration when it is first used, and that may name libraries to load.
+    ssl.RAND_bytes(1)
+    sys.meta_path.clear()
+    sys.path.clear()
 
 
 def _make_devices(directory: str) -> None:

@@ -1,0 +1,71 @@
+"""The platform's hold on its relay process."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from ondol.model.ids import SandboxId
+from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.jail import channel
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """One thing of the host's that every sandbox reaches."""
+
+    port: int
+    """Of the sandbox's own loopback."""
+
+    host: str
+    host_port: int
+
+
+class RelayHandle:
+    """Starts the relay when the first sandbox needs it to be there; without anything to reach there is none."""
+
+    def __init__(self, reaches: Sequence[Reach]) -> None:
+        self._targets = [(reach.host, reach.host_port) for reach in reaches]
+        self.ports = [reach.port for reach in reaches]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """While the caller has no threads and its power is not yet dropped. Raises `SandboxError`."""
+        if not self._targets:
+            return
+        self._control, theirs = channel.pair()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "ondol.sandbox.jail.relay.process", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxError(f"the relay could not be started: {error}") from error
+        finally:
+            theirs.close()
+
+    def open(self, sandbox: SandboxId, listeners: tuple[int, ...]) -> None:
+        """Serve these sockets, in the order of `ports`."""
+        if listeners:
+            self._tell({"open": sandbox, "targets": self._targets}, listeners)
+
+    def close(self, sandbox: SandboxId) -> None:
+        if self._process is not None:
+            self._tell({"close": sandbox})
+
+    async def end(self) -> None:
+        """Have it end; nothing of it remains."""
+        if self._process is not None:
+            self._control.close()
+            await asyncio.to_thread(self._process.wait)
+            self._process = None
+
+    def _tell(self, order: dict[str, object], descriptors: tuple[int, ...] = ()) -> None:
+        # One that has ended is told nothing: connections are refused then, and its last words are on the error output.
+        with contextlib.suppress(OSError):
+            channel.send(self._control, order, descriptors)
