@@ -261,11 +261,6 @@ def test_constraints_are_told_in_aws_words(client: Any, name: str, settings: Any
             {"LoggingConfig": {"LogFormat": "Text", "SystemLogLevel": "INFO"}},
             r".* can be set only when LogFormat is JSON\.",
         ),
-        (
-            {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]},
-            r"Layers cannot be set: ondol does not have "
-            r"layers yet\.",
-        ),
     ],
 )
 def test_what_the_service_refuses(client: Any, name: str, settings: Any, text: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import io
 import itertools
 import zipfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from hypothesis import settings
@@ -44,7 +44,14 @@ class StillClock:
 class Neighbours:
     """Workers, counting, the manager and the runtimes: all agree to everything."""
 
-    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
+    async def prepare(
+        self,
+        account: AccountId,
+        runtime: str,
+        nearest_runtime: bool,
+        code: CodeDigest,
+        layers: Sequence[CodeDigest] = (),
+    ) -> None:
         return None
 
     async def reserve(self, function: FunctionKey, concurrency: int | None) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import io
 import itertools
 import zipfile
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -107,13 +107,22 @@ class CodeHosts:
         self.asked = asyncio.Event()
         self.refusal: PrepareError | None = None
         self.prepared: list[tuple[AccountId, str, bool, CodeDigest]] = []
+        self.layers_prepared: list[tuple[CodeDigest, ...]] = []
 
-    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
+    async def prepare(
+        self,
+        account: AccountId,
+        runtime: str,
+        nearest_runtime: bool,
+        code: CodeDigest,
+        layers: Sequence[CodeDigest] = (),
+    ) -> None:
         self.asked.set()
         await self.open.wait()
         if self.refusal is not None:
             raise self.refusal
         self.prepared.append((account, runtime, nearest_runtime, code))
+        self.layers_prepared.append(tuple(layers))
 
 
 class Keeper:

@@ -1,4 +1,4 @@
-"""Functions, versions, aliases, tags, reserved concurrency: what people have created, and its life cycle.
+"""Functions, versions, aliases, layers, tags, reserved concurrency: what people have created, and its life cycle.
 
 ```
  create ──▶ Pending ──▶ Active            update ──▶ InProgress ──▶ Successful

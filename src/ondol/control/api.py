@@ -1,6 +1,6 @@
-"""Control's door: AWS's operations on functions, and views of functions for those who run them."""
+"""Control's door: AWS's operations on functions and layers, and views of functions for those who run them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -22,13 +22,21 @@ class Control(Protocol):
 
         `operation` and the members of `parameters` and of the result are named as in the service model; parameters
         have passed its constraints, `FunctionName` is a bare name and `Qualifier` beside it. What is answered is
-        durable. Of GetFunction's `Code`, `Location` is the package's digest: a frontend makes a link of it.
+        durable. Of GetFunction's `Code` and of a layer version's `Content`, `Location` is the package's digest: a
+        frontend makes a link of it.
         Raises `CallerError` as AWS does, `PlatformError` if nothing was changed because the store could not.
         """
         ...
 
     def operations(self) -> frozenset[str]:
         """The operations that `perform` serves."""
+        ...
+
+    async def reset(self) -> int:
+        """Delete all functions and layers of all accounts, durably; answers how many functions there were.
+
+        Raises `PlatformError` if the store could not; some may be gone then.
+        """
         ...
 
     async def view(self, function: FunctionKey) -> FunctionView | None:
@@ -62,8 +70,15 @@ class ViewHolder(Protocol):
 class CodeHost(Protocol):
     """Who makes code ready to run before a version becomes Active: the workers."""
 
-    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
-        """Have the runtime, slots of it for this account, and the unpacked tree at hand. Raises `PrepareError`."""
+    async def prepare(
+        self,
+        account: AccountId,
+        runtime: str,
+        nearest_runtime: bool,
+        code: CodeDigest,
+        layers: Sequence[CodeDigest] = (),
+    ) -> None:
+        """Have the runtime, slots of it for this account, and the unpacked trees at hand. Raises `PrepareError`."""
         ...
 
 

@@ -89,8 +89,9 @@ class Catalog:
 
 
 def _packages_of(record: FunctionRecord) -> set[CodeDigest]:
-    digests = {version.code for version in record.versions.values()}
-    digests.add(record.settings.code)
+    digests = {digest for version in record.versions.values() for digest in (version.code, *version.layers)}
+    digests.update((record.settings.code, *record.settings.layer_packages()))
     if record.running is not None:
-        digests.add(record.running.settings.code)
+        running = record.running.settings
+        digests.update((running.code, *running.layer_packages()))
     return digests

@@ -94,6 +94,8 @@ def _describe_settings(key: FunctionKey, settings: Settings) -> dict[str, Any]:
     }
     if settings.environment is not None:
         described["Environment"] = {"Variables": dict(settings.environment)}
+    if settings.layers:
+        described["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in settings.layers]
     if settings.kms_key is not None:
         described["KMSKeyArn"] = settings.kms_key
     if settings.dead_letter is not None:

@@ -63,6 +63,7 @@ def _version(
         environment=settings.environment or {},
         logs=settings.logs,
         state=state,
+        layers=settings.layer_packages(),
         nearest_runtime=nearest_runtime,
     )
 

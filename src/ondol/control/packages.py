@@ -1,14 +1,16 @@
-"""Packages on their way into the store: checked, and kept from being collected before a record names them."""
+"""Packages of functions and layers: checked, kept from being collected before a record names them, and counted."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from ondol.control.catalog import Catalog
+from ondol.control.layer_catalog import LayerCatalog
+from ondol.control.policy import check_storage
 from ondol.control.zip_checks import Package, inspect
 from ondol.model.errors import Outcome, PlatformError
-from ondol.model.ids import CodeDigest
+from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.store.protocol import Blobs, StoreError
 
 _AT_ONCE_BYTES = 64 * 1024
@@ -16,10 +18,11 @@ _AT_ONCE_BYTES = 64 * 1024
 
 
 class Packages:
-    def __init__(self, blobs: Blobs, catalog: Catalog) -> None:
+    def __init__(self, blobs: Blobs, functions: Catalog, layers: LayerCatalog) -> None:
         self._blobs = blobs
-        self._catalog = catalog
-        self._arriving: Counter[CodeDigest] = Counter()
+        self._functions = functions
+        self._layers = layers
+        self._held: Counter[CodeDigest] = Counter()
 
     async def inspect(self, content: bytes) -> Package:
         """Raises `InvalidParameterValue`, `RequestEntityTooLarge`."""
@@ -27,23 +30,41 @@ class Packages:
             return inspect(content)
         return await asyncio.to_thread(inspect, content)
 
+    def stored(self, account: AccountId, region: Region) -> int:
+        """Bytes of all functions, versions and layers of one account in one region."""
+        return self._functions.usage(account, region).code_size + self._layers.code_size(account, region)
+
+    def require_room(self, account: AccountId, region: Region, added: int) -> None:
+        """Raises `CodeStorageExceeded` if so many bytes more are too many."""
+        check_storage(self.stored(account, region), added)
+
+    @contextmanager
+    def held(self, digests: Iterable[CodeDigest]) -> Iterator[None]:
+        """Inside, packages that a record names now stay, even if it is changed meanwhile."""
+        counted = Counter(digests)
+        self._held += counted
+        try:
+            yield
+        finally:
+            self._held -= counted
+
     @asynccontextmanager
     async def kept(self, package: Package, content: bytes) -> AsyncIterator[None]:
         """Inside, the package is durable and stays; from there on a record must name it. Raises `PlatformError`."""
-        self._arriving[package.digest] += 1
-        try:
+        with self.held((package.digest,)):
             try:
                 await self._blobs.put(content)
             except StoreError as error:
                 raise PlatformError(f"the package could not be stored: {error}", Outcome.NOT_STARTED) from error
             yield
-        finally:
-            self._arriving[package.digest] -= 1
 
     async def collect(self, grace_s: float) -> int:
         """Remove the packages that no version needs; the answer is how many."""
-        return await self._blobs.collect(lambda: self._catalog.packages() | frozenset(+self._arriving), grace_s)
+        return await self._blobs.collect(self._needed, grace_s)
 
     async def location(self, digest: CodeDigest) -> str | None:
         path = await self._blobs.path(digest)
         return None if path is None else str(path)
+
+    def _needed(self) -> frozenset[CodeDigest]:
+        return self._functions.packages() | self._layers.packages() | frozenset(self._held)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondol.model.errors import CodeStorageExceeded, InvalidParameterValue
-from ondol.model.limits import MINIMUM_UNRESERVED, AccountLimits
+from ondol.model.limits import MINIMUM_UNRESERVED, UNZIPPED_BYTES, AccountLimits
 
 TAGS = 50
 CODE_STORAGE_BYTES = 75 * (1 << 30)
@@ -29,6 +29,15 @@ def check_storage(stored: int, added: int) -> None:
     """Bytes that an account has stored, and that are to be added. Raises `CodeStorageExceeded`."""
     if stored + added > CODE_STORAGE_BYTES:
         raise CodeStorageExceeded("Code storage limit exceeded.")
+
+
+def check_unzipped(size: int) -> None:
+    """Unzipped bytes of a function's code and its layers together. Raises `InvalidParameterValue`."""
+    if size > UNZIPPED_BYTES:
+        raise InvalidParameterValue(
+            f"Function code combined with layers exceeds the maximum allowed size of {UNZIPPED_BYTES} bytes. "
+            f"The actual size is {size} bytes."
+        )
 
 
 def check_reservation(limits: AccountLimits, reserved: int, before: int, wanted: int) -> None:

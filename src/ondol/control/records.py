@@ -21,6 +21,15 @@ FUNCTIONS = "function/"
 VERSIONS = "version/"
 
 
+class UsedLayer(msgspec.Struct, frozen=True, gc=False):
+    """A layer version as it was when a function was told to use it; what becomes of the layer changes nothing."""
+
+    arn: str
+    code: CodeDigest
+    code_size: int
+    unzipped_size: int
+
+
 class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Code and configuration of a version: all that is copied when it is published."""
 
@@ -43,6 +52,15 @@ class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     dead_letter: str | None = None
     emptied_vpc: bool = False
     """A VpcConfig without members was given, and is shown as such."""
+
+    unzipped_size: int = 0
+    """Of the code; 0 where nobody counted."""
+
+    layers: tuple[UsedLayer, ...] = ()
+
+    def layer_packages(self) -> tuple[CodeDigest, ...]:
+        """What is merged at /opt, in order. A package that several layers have counts where the last of them is."""
+        return tuple(dict.fromkeys(layer.code for layer in reversed(self.layers)))[::-1]
 
     def execution(self) -> "Settings":
         """These settings without what no environment can notice."""
@@ -72,6 +90,7 @@ class PublishedVersion(msgspec.Struct, frozen=True, gc=False, omit_defaults=True
     code_size: int
     stage: Stage
     reason: Reason | None = None
+    layers: tuple[CodeDigest, ...] = ()
 
 
 class AliasRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, Retirer, RuntimeCatalog, ViewHolder
 from ondol.control.holders import Holders
+from ondol.control.layer_registry import LayerRegistry
 from ondol.control.operations.aliases import AliasOperations
 from ondol.control.operations.concurrency import ConcurrencyOperations
 from ondol.control.operations.deletion import DeleteOperations
 from ondol.control.operations.functions import FunctionOperations
+from ondol.control.operations.layer_permissions import LayerPermissionOperations
+from ondol.control.operations.layers import LayerOperations
 from ondol.control.operations.lookup import Operations
+from ondol.control.operations.reset import Reset
 from ondol.control.operations.tags import TagOperations
 from ondol.control.operations.updates import UpdateOperations
 from ondol.control.operations.versions import VersionOperations
@@ -34,6 +38,8 @@ COLLECT_GRACE_S = 3600.0
 
 _log = logging.getLogger(__name__)
 
+_Result = TypeVar("_Result")
+
 
 class ControlService:
     """Performs AWS's control operations. `open` before anything else; `new_id` makes UUIDs."""
@@ -54,7 +60,8 @@ class ControlService:
         nearest_runtime: bool = False,
     ) -> None:
         self._registry = registry = Registry(store)
-        self._packages = packages = Packages(blobs, registry.catalog)
+        self._layers = layers = LayerRegistry(store)
+        self._packages = packages = Packages(blobs, registry.catalog, layers.catalog)
         self._holders = holders = Holders(registry, clock, holder_lease, nearest_runtime)
         self._settler = settler = Settler(
             registry=registry,
@@ -66,30 +73,41 @@ class ControlService:
         )
         self._concurrency = concurrency
         self._collecting: asyncio.Task[None] | None = None
-        self._under_way: set[asyncio.Task[dict[str, Any]]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
         def cannot_run(runtime: str) -> str | None:
             return runtimes.check(runtime, nearest_runtime)
 
-        functions = FunctionOperations(
-            registry=registry, packages=packages, settler=settler, cannot_run=cannot_run, clock=clock, new_id=new_id
+        functions, updates = (
+            operations(
+                registry=registry,
+                packages=packages,
+                layers=layers.catalog,
+                settler=settler,
+                cannot_run=cannot_run,
+                clock=clock,
+                new_id=new_id,
+            )
+            for operations in (FunctionOperations, UpdateOperations)
         )
-        updates = UpdateOperations(
-            registry=registry, packages=packages, settler=settler, cannot_run=cannot_run, clock=clock, new_id=new_id
-        )
+        deletion = DeleteOperations(registry, holders, retirer, concurrency)
+        self._reset = Reset(registry, layers, deletion)
         self._operations: Operations = {
             **functions.table(),
             **updates.table(),
-            **DeleteOperations(registry, holders, retirer, concurrency).table(),
-            **VersionOperations(registry, holders, settler, new_id).table(),
+            **deletion.table(),
+            **VersionOperations(registry, packages, holders, settler, new_id).table(),
             **AliasOperations(registry, holders, new_id).table(),
-            **ConcurrencyOperations(registry, holders, concurrency, limits).table(),
+            **ConcurrencyOperations(registry, packages, holders, concurrency, limits).table(),
             **TagOperations(registry).table(),
+            **LayerOperations(layers, packages, clock).table(),
+            **LayerPermissionOperations(layers, new_id).table(),
         }
 
     async def open(self) -> None:
         """Load what is stored, tell what others must know of it, and go on with what was under way."""
         await self._registry.open()
+        await self._layers.open()
         for key, stored in list(self._registry.catalog):
             if stored.record.reserved_concurrency is not None:
                 await tell_reservation(self._registry.catalog, self._concurrency, key)
@@ -112,11 +130,10 @@ class ControlService:
         perform = self._operations.get(operation)
         if perform is None:
             raise NotServed(f"ondol does not have {operation} yet.")
-        # A client that goes away does not leave an operation half done.
-        task = asyncio.ensure_future(perform(caller, parameters))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        return await self._whole(perform(caller, parameters))
+
+    async def reset(self) -> int:
+        return await self._whole(self._reset.perform())
 
     async def view(self, function: FunctionKey) -> FunctionView | None:
         return self._holders.view(function)
@@ -130,6 +147,13 @@ class ControlService:
     async def collect(self, grace_s: float = COLLECT_GRACE_S) -> int:
         """Remove packages that no version needs and that are older than the grace period; answers how many."""
         return await self._packages.collect(grace_s)
+
+    async def _whole(self, operation: Coroutine[Any, Any, _Result]) -> _Result:
+        """A client that goes away does not leave an operation half done."""
+        task = asyncio.create_task(operation)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
 
     async def _collect_for_ever(self) -> None:
         while True:

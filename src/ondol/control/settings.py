@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ondol.control.records import Settings
+from ondol.control.policy import check_unzipped
+from ondol.control.records import Settings, UsedLayer
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import LogSettings
@@ -41,6 +42,7 @@ def first_settings(name: str, parameters: Mapping[str, Any], package: Package) -
         role=parameters["Role"],
         code=package.digest,
         code_size=package.size,
+        unzipped_size=package.unzipped_size,
         logs=LogSettings(f"/aws/lambda/{name}"),
     )
     return merged(settings, parameters)
@@ -55,7 +57,18 @@ def merged(settings: Settings, parameters: Mapping[str, Any]) -> Settings:
 
 
 def with_package(settings: Settings, package: Package) -> Settings:
-    return replace(settings, code=package.digest, code_size=package.size)
+    """Raises `InvalidParameterValue` if the code is too large beside the layers."""
+    return _fitting(replace(settings, code=package.digest, code_size=package.size, unzipped_size=package.unzipped_size))
+
+
+def with_layers(settings: Settings, layers: tuple[UsedLayer, ...]) -> Settings:
+    """Raises `InvalidParameterValue` if the layers are too large beside the code."""
+    return _fitting(replace(settings, layers=layers))
+
+
+def _fitting(settings: Settings) -> Settings:
+    check_unzipped(settings.unzipped_size + sum(layer.unzipped_size for layer in settings.layers))
+    return settings
 
 
 def _field(name: str) -> Callable[[Settings, Any], Settings]:

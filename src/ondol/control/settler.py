@@ -83,7 +83,9 @@ class Settler:
 
     async def _verdict(self, account: AccountId, settings: Settings) -> Reason | None:
         try:
-            await self._code_host.prepare(account, settings.runtime, self._nearest_runtime, settings.code)
+            await self._code_host.prepare(
+                account, settings.runtime, self._nearest_runtime, settings.code, settings.layer_packages()
+            )
         except PrepareError as error:
             return Reason(error.code, error.reason)
         except (PlatformError, OSError) as error:

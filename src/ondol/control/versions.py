@@ -39,6 +39,7 @@ def published(record: FunctionRecord, last: VersionRecord | None, description: s
         code=settings.code,
         code_size=settings.code_size,
         stage=Stage.READY if record.stage is Stage.READY else Stage.CREATING,
+        layers=settings.layer_packages(),
     )
     frozen = VersionRecord(settings, settings.description if description is None else description, record.last_modified)
     return Edit(

@@ -20,10 +20,11 @@ _ENCRYPTED = 0x1
 
 
 class Package(msgspec.Struct, frozen=True, gc=False):
-    """A package that may be stored: its SHA-256 and its size in bytes."""
+    """A package that may be stored: its SHA-256, its size and that of its files, in bytes."""
 
     digest: CodeDigest
     size: int
+    unzipped_size: int
 
 
 def inspect(content: bytes) -> Package:
@@ -41,9 +42,10 @@ def inspect(content: bytes) -> Package:
         raise InvalidParameterValue(NOT_A_ZIP)
     if not members:
         raise InvalidParameterValue(EMPTY)
-    if sum(member.file_size for member in members) > UNZIPPED_BYTES:
+    unzipped_size = sum(member.file_size for member in members)
+    if unzipped_size > UNZIPPED_BYTES:
         raise InvalidParameterValue(f"Unzipped size must be smaller than {UNZIPPED_BYTES} bytes")
-    return Package(CodeDigest(hashlib.sha256(content).hexdigest()), len(content))
+    return Package(CodeDigest(hashlib.sha256(content).hexdigest()), len(content), unzipped_size)
 
 
 def shown_sha256(digest: CodeDigest) -> str:

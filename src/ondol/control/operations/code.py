@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ondol.control.layer_catalog import LayerCatalog
 from ondol.control.operations.lookup import Parameters
 from ondol.control.packages import Packages
 from ondol.control.registry import Registry
@@ -19,6 +20,7 @@ class CodeOperations:
         *,
         registry: Registry,
         packages: Packages,
+        layers: LayerCatalog,
         settler: Settler,
         cannot_run: CannotRun,
         clock: Clock,
@@ -26,6 +28,7 @@ class CodeOperations:
     ) -> None:
         self._registry = registry
         self._packages = packages
+        self._layers = layers
         self._settler = settler
         self._cannot_run = cannot_run
         self._clock = clock

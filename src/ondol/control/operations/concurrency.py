@@ -8,6 +8,7 @@ from ondol.control.api import Caller, ConcurrencyKeeper
 from ondol.control.catalog import Stored
 from ondol.control.holders import Holders
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of, require_function
+from ondol.control.packages import Packages
 from ondol.control.policy import CODE_STORAGE_BYTES, check_reservation
 from ondol.control.records import Edit
 from ondol.control.registry import Registry
@@ -18,9 +19,15 @@ from ondol.model.limits import UNZIPPED_BYTES, ZIPPED_BYTES, AccountLimits
 
 class ConcurrencyOperations:
     def __init__(
-        self, registry: Registry, holders: Holders, concurrency: ConcurrencyKeeper, limits: AccountLimits
+        self,
+        registry: Registry,
+        packages: Packages,
+        holders: Holders,
+        concurrency: ConcurrencyKeeper,
+        limits: AccountLimits,
     ) -> None:
         self._registry = registry
+        self._packages = packages
         self._holders = holders
         self._concurrency = concurrency
         self._limits = limits
@@ -83,5 +90,8 @@ class ConcurrencyOperations:
                 "ConcurrentExecutions": self._limits.concurrency,
                 "UnreservedConcurrentExecutions": self._limits.concurrency - usage.reserved_concurrency,
             },
-            "AccountUsage": {"TotalCodeSize": usage.code_size, "FunctionCount": len(usage.names)},
+            "AccountUsage": {
+                "TotalCodeSize": self._packages.stored(caller.account, caller.region),
+                "FunctionCount": len(usage.names),
+            },
         }

@@ -6,6 +6,7 @@ from ondol.control import lifecycle, paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Catalog, Stored
 from ondol.control.configuration import describe_latest, describe_version, listed
+from ondol.control.layer_references import used_layers
 from ondol.control.operations.code import CodeOperations
 from ondol.control.operations.lookup import (
     Answer,
@@ -16,10 +17,10 @@ from ondol.control.operations.lookup import (
     key_of,
     labels_from,
 )
-from ondol.control.policy import check_source, check_storage, check_tags
+from ondol.control.policy import check_source, check_tags
 from ondol.control.records import Edit
 from ondol.control.refusals import refuse_unserved
-from ondol.control.settings import first_settings
+from ondol.control.settings import first_settings, with_layers
 from ondol.control.versions import last_number, published
 from ondol.model.errors import ResourceConflict
 from ondol.model.function import LATEST, FunctionKey
@@ -45,16 +46,18 @@ class FunctionOperations(CodeOperations):
         tags = dict(parameters.get("Tags") or {})
         check_tags(tags)
         package = await self._packages.inspect(content)
-        settings = first_settings(key.name, parameters, package)
-        check_storage(self._registry.catalog.usage(key.account, key.region).code_size, package.size)
+        layers = used_layers(self._layers, caller, parameters.get("Layers") or ())
+        settings = with_layers(first_settings(key.name, parameters, package), layers)
+        self._packages.require_room(key.account, key.region, package.size)
 
         def decide(stored: Stored | None) -> Edit:
             self._require_absent(key, stored)
             record = lifecycle.created(settings, self._clock.wall(), self._new_id, tags)
             return published(record, None, None, self._new_id) if parameters.get("Publish") else Edit(record)
 
-        async with self._packages.kept(package, content):
-            stored = existing(key, await self._registry.change(key, decide))
+        with self._packages.held(settings.layer_packages()):
+            async with self._packages.kept(package, content):
+                stored = existing(key, await self._registry.change(key, decide))
         self._settler.start(key)
         number = last_number(stored.record)
         if number is None:

@@ -1,6 +1,6 @@
 """Which function, version or alias a request means, and AWS's words when there is none."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from ondol.control.api import Caller
@@ -11,7 +11,7 @@ from ondol.model.function import LATEST, FunctionKey
 
 Parameters = Mapping[str, Any]
 Answer = dict[str, Any]
-Operation = Callable[[Caller, Parameters], Awaitable[Answer]]
+Operation = Callable[[Caller, Parameters], Coroutine[Any, Any, Answer]]
 Operations = dict[str, Operation]
 
 

@@ -8,6 +8,7 @@ from ondol.control import lifecycle
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
 from ondol.control.configuration import describe_latest
+from ondol.control.layer_references import used_layers
 from ondol.control.operations.code import CodeOperations
 from ondol.control.operations.lookup import (
     Answer,
@@ -18,12 +19,11 @@ from ondol.control.operations.lookup import (
     key_of,
     require_function,
 )
-from ondol.control.policy import check_source, check_storage
-from ondol.control.records import Edit, FunctionRecord, Settings
+from ondol.control.policy import check_source
+from ondol.control.records import Edit, Settings
 from ondol.control.refusals import refuse_unserved
-from ondol.control.settings import merged, with_package
+from ondol.control.settings import merged, with_layers, with_package
 from ondol.control.versions import last_number, published
-from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import LATEST, FunctionKey
 
@@ -52,7 +52,7 @@ class UpdateOperations(CodeOperations):
 
         if parameters.get("DryRun"):
             return describe_latest(key, replace(record, settings=change(record.settings)))
-        check_storage(self._registry.catalog.usage(key.account, key.region).code_size, _growth(record, package))
+        self._packages.require_room(key.account, key.region, package.size - record.settings.code_size)
         async with self._packages.kept(package, content):
             stored = await self._update(key, parameters, change)
         number = last_number(stored.record)
@@ -63,7 +63,14 @@ class UpdateOperations(CodeOperations):
         self._updatable(key, parameters, self._registry.catalog.get(key))
         refuse_unserved(parameters)
         self._check_runtime(parameters)
-        stored = await self._update(key, parameters, lambda settings: merged(settings, parameters))
+        layers = used_layers(self._layers, caller, parameters.get("Layers") or ())
+
+        def change(settings: Settings) -> Settings:
+            changed = merged(settings, parameters)
+            return with_layers(changed, layers) if "Layers" in parameters else changed
+
+        with self._packages.held(layer.code for layer in layers):
+            stored = await self._update(key, parameters, change)
         return describe_latest(key, stored.record)
 
     async def _update(self, key: FunctionKey, parameters: Parameters, change: Callable[[Settings], Settings]) -> Stored:
@@ -87,7 +94,3 @@ class UpdateOperations(CodeOperations):
         lifecycle.require_idle(stored.record, key)
         lifecycle.require_revision(stored.record.revision_id, parameters.get("RevisionId"))
         return stored
-
-
-def _growth(record: FunctionRecord, package: Package) -> int:
-    return package.size - record.settings.code_size

@@ -17,7 +17,7 @@ from ondol.control.operations.lookup import (
     labels_from,
     require_function,
 )
-from ondol.control.policy import check_storage
+from ondol.control.packages import Packages
 from ondol.control.records import Edit
 from ondol.control.refusals import refuse_unserved
 from ondol.control.registry import Registry
@@ -28,8 +28,16 @@ from ondol.model.function import LATEST
 
 
 class VersionOperations:
-    def __init__(self, registry: Registry, holders: Holders, settler: Settler, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        packages: Packages,
+        holders: Holders,
+        settler: Settler,
+        new_id: Callable[[], str],
+    ) -> None:
         self._registry = registry
+        self._packages = packages
         self._holders = holders
         self._settler = settler
         self._new_id = new_id
@@ -54,8 +62,7 @@ class VersionOperations:
             edit = published(record, last, parameters.get("Description"), self._new_id)
             if edit.version is None:
                 return None
-            usage = self._registry.catalog.usage(key.account, key.region)
-            check_storage(usage.code_size, record.settings.code_size)
+            self._packages.require_room(key.account, key.region, record.settings.code_size)
             return edit
 
         stored = existing(key, await self._registry.change(key, decide))

@@ -1,0 +1,34 @@
+"""Delete everything that there is, for whoever wants to begin anew: `POST /_ondol/reset`, which AWS does not have."""
+
+import asyncio
+from contextlib import suppress
+
+from ondol.control.api import Caller
+from ondol.control.layer_registry import LayerRegistry
+from ondol.control.operations.deletion import DeleteOperations
+from ondol.control.registry import Registry
+from ondol.model.errors import ResourceNotFound
+from ondol.model.function import FunctionKey
+
+
+class Reset:
+    def __init__(self, registry: Registry, layers: LayerRegistry, deletion: DeleteOperations) -> None:
+        self._registry = registry
+        self._layers = layers
+        self._deletion = deletion
+
+    async def perform(self) -> int:
+        """Delete the functions of all accounts and regions, each as DeleteFunction does; answers how many there were.
+
+        Layers go too, and begin at version 1 again.
+
+        They go side by side, so that the store brings them to the disk together. A function that is created meanwhile
+        stays.
+        """
+        keys = [key for key, _ in self._registry.catalog]
+        await asyncio.gather(*map(self._delete, keys), self._layers.clear())
+        return len(keys)
+
+    async def _delete(self, key: FunctionKey) -> None:
+        with suppress(ResourceNotFound):  # somebody else was quicker
+            await self._deletion.delete(Caller(key.account, key.region), {"FunctionName": key.name})
