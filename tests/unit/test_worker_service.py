@@ -37,6 +37,8 @@ VERSION = FunctionVersion(
     environment={},
     logs=LogSettings("/aws/lambda/f"),
 )
+LAYER = CodeDigest("b" * 64)
+LAYERED = msgspec.structs.replace(VERSION, layers=(LAYER,))
 
 
 class Nobody:
@@ -71,6 +73,10 @@ def behave(spec: StartSpec) -> Behaviour:
     return Plain()
 
 
+async def resolve_runtime(name: str, nearest: bool) -> Runtime:
+    return Runtime(name, "3.11.0", Launch.ZYGOTE, ())
+
+
 def with_worker(work: Callable[[WorkerService, SimulatedDriver, Nobody, set[CodeDigest]], Awaitable[None]]) -> None:
     async def run() -> None:
         clock, driver, nobody = SystemClock(), SimulatedDriver(behave), Nobody()
@@ -83,7 +89,7 @@ def with_worker(work: Callable[[WorkerService, SimulatedDriver, Nobody, set[Code
         worker = WorkerService(
             WorkerSettings(WorkerId("w"), slots_ahead=1),
             driver=driver,
-            resolve_runtime=lambda name, nearest: Runtime(name, "3.11.0", Launch.ZYGOTE, ()),
+            resolve_runtime=resolve_runtime,
             package=package,
             logs=NoLogs(),
             counting=CountingService(AccountLimits(), clock),
@@ -116,13 +122,50 @@ def test_an_environment_starts_and_stops() -> None:
 
 
 def test_what_cannot_start_leaves_nothing() -> None:
-    without_layer = msgspec.structs.replace(VERSION, layers=(CodeDigest("missing"),))
-
     async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        await worker.prepare(AccountId("000000000000"), "python3.11", False, CODE)
+        await driver.discard(CODE)
         with pytest.raises(PlatformError, match="no environment could be started"):
-            await worker.start(start("e", without_layer))
+            await worker.start(start("e"))
         await nobody.an_end.wait()
         assert worker.status().environments == []
+
+    with_worker(work)
+
+
+def test_a_layer_that_is_not_stored_is_named() -> None:
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        with pytest.raises(PlatformError, match=f"{LAYER} is missing"):
+            await worker.start(start("e", LAYERED))
+        assert worker.status().environments == []
+
+    with_worker(work)
+
+
+def test_layers_are_unpacked_once_and_kept_while_they_are_stored_or_run() -> None:
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        stored.add(LAYER)
+        unpack, asked = driver.unpack, []
+
+        async def counted(archive: Path, digest: CodeDigest, limits: UnpackLimits) -> None:
+            asked.append(digest)
+            await unpack(archive, digest, limits)
+
+        driver.unpack = counted  # type: ignore[method-assign]
+        await worker.prepare(AccountId("000000000000"), "python3.11", False, CODE, (LAYER,))
+        await worker.start(start("e", LAYERED))
+        await worker.start(start("other", LAYERED))
+        assert sorted(asked) == [LAYER, CODE]
+        stored.clear()
+        await worker.collect()
+        assert await driver.trees() == {CODE, LAYER}
+        await worker.stop(EnvironmentId("e"))
+        await nobody.an_end.wait()
+        nobody.an_end.clear()
+        await worker.stop(EnvironmentId("other"))
+        await nobody.an_end.wait()
+        await worker.collect()
+        assert await driver.trees() == frozenset()
 
     with_worker(work)
 

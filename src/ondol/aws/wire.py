@@ -107,6 +107,11 @@ class LambdaWire:
             check_client_context(context)
         return InvokeParameters(function, qualifier, kind, tail, context, tenant, durable)
 
+    def parse_invoke_stream(self, match: Match, headers: Mapping[str, str], caller: Caller) -> InvokeParameters:
+        """As `parse_invoke`, of an InvokeWithResponseStream: the same but for its invocation types, which are fewer."""
+        self.parse(match, headers, b"")
+        return msgspec.structs.replace(self.parse_invoke(match, headers, caller), stream=True)
+
     def reply(self, operation: str, result: Mapping[str, Any], request_id: str) -> WireReply:
         """The answer to an operation that succeeded. Raises `InvariantError` for a field that the model lacks."""
         serializer = self._serializers.get(operation)

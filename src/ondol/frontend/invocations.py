@@ -39,14 +39,16 @@ RENEW_S = 5.0
 class Client(Protocol):
     """Who waits for the result of an invocation. Told is `finish` or `refuse`, once."""
 
-    def write(self, piece: bytes) -> None: ...
+    def write(self, piece: bytes) -> None:
+        """The next piece of a streamed result, else the whole of it."""
+        ...
 
     async def drain(self) -> None:
         """Wait until there is room for more."""
         ...
 
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
-        """The function answered, or failed: what was written before a failure does not count."""
+        """The function answered, or failed: what was written before a failure counts only if it streamed."""
         ...
 
     def refuse(self, error: OndolError) -> None:
@@ -65,6 +67,8 @@ class Invocation(msgspec.Struct, frozen=True, eq=False):
     client_context: str | None = None
     trace: str | None = None
     want_tail: bool = False
+    stream: bool = False
+    """The client takes the result piece by piece."""
 
 
 class Invocations:
@@ -173,6 +177,7 @@ class Invocations:
             invocation.client_context,
             invocation.trace,
             invocation.want_tail,
+            invocation.stream,
         )
         self._workers(turn.environment.worker).invoke(head, invocation.source, running)
 

@@ -1,29 +1,27 @@
-"""Invoke: from a request on the wire to an invocation, and from its result to the answer.
+"""Invoke and InvokeWithResponseStream: from a request on the wire to an invocation.
 
-Source: API reference, Invoke. The warm path of ondol: an invocation whose payload is here, of a function whose view is
-held, is with its worker before `serve` returns.
+Source: API reference, Invoke and InvokeWithResponseStream. The warm path of ondol: an invocation whose payload
+is here, of a function whose view is held, is with its worker before `serve` returns.
 """
 
 import base64
 from collections.abc import Awaitable, Callable
 
 from ondol.aws.identity import Caller
-from ondol.aws.invoke import InvocationType, InvokeParameters
+from ondol.aws.invoke import OPERATION, STREAM_OPERATION, InvocationType, InvokeParameters
 from ondol.aws.payload import check_payload
-from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
 from ondol.control.api import Control
+from ondol.frontend.answers import Answer, StreamAnswer
 from ondol.frontend.directory import Directory, Target, not_found, resolve
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.http import BodyTooLarge, Request, Response
-from ondol.model.errors import AccessDenied, NotServed, OndolError, RequestTooLarge
+from ondol.model.errors import AccessDenied, NotServed, RequestTooLarge
 from ondol.model.ids import RequestId
-from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import REQUEST_PAYLOAD_BYTES
 
-UNHANDLED = "Unhandled"
-"""What `X-Amz-Function-Error` says of every failure of a managed runtime."""
+OPERATIONS = frozenset((OPERATION, STREAM_OPERATION))
 
 
 class WholePayload:
@@ -38,45 +36,8 @@ class WholePayload:
         return b""
 
 
-class Answer:
-    """Gathers a result and answers with it as soon as it is whole."""
-
-    __slots__ = ("_executed", "_pieces", "_request_id", "_response", "_wire")
-
-    def __init__(self, wire: LambdaWire, response: Response, request_id: RequestId, executed_version: str) -> None:
-        self._wire = wire
-        self._response = response
-        self._request_id = request_id
-        self._executed = executed_version
-        self._pieces: list[bytes] = []
-
-    def write(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-
-    async def drain(self) -> None:
-        """There is always room: a result is 6 MB at most."""
-
-    def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
-        fields = [
-            ("Content-Type", "application/json"),
-            ("x-amzn-RequestId", self._request_id),
-            ("X-Amz-Executed-Version", self._executed),
-        ]
-        if log_tail:
-            fields.append(("X-Amz-Log-Result", base64.b64encode(log_tail).decode()))
-        if failure is not None:
-            fields.append(("X-Amz-Function-Error", UNHANDLED))
-            body = failure.payload
-        else:
-            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._response.send(200, fields, body)
-
-    def refuse(self, error: OndolError) -> None:
-        send_reply(self._response, self._wire.failure(error, self._request_id))
-
-
 class InvokeApi:
-    """Serves Invoke."""
+    """Serves Invoke and InvokeWithResponseStream."""
 
     def __init__(
         self,
@@ -95,8 +56,12 @@ class InvokeApi:
     def serve(
         self, match: Match, caller: Caller, request_id: RequestId, request: Request, response: Response
     ) -> Awaitable[None] | None:
-        """Answer one Invoke, now or later. Raises `CallerError`, which the caller frames, as what is awaited may."""
-        parameters = self._wire.parse_invoke(match, request.headers, caller)
+        """Answer one of `OPERATIONS`, now or later.
+
+        Raises `CallerError`, which the caller frames, as what is awaited may.
+        """
+        parse = self._wire.parse_invoke if match.operation == OPERATION else self._wire.parse_invoke_stream
+        parameters = parse(match, request.headers, caller)
         if parameters.type is InvocationType.EVENT:
             raise NotServed("Invocation type Event is not served by this version of ondol.")
         payload = request.body.whole
@@ -130,15 +95,17 @@ class InvokeApi:
             return
         payload = check_payload(payload)
         context = parameters.client_context
+        answer = StreamAnswer if parameters.stream else Answer
         invocation = Invocation(
             request_id,
             target,
             len(payload),
             WholePayload(payload),
-            Answer(self._wire, response, request_id, target.version.version),
+            answer(self._wire, response, request_id, target.version.version),
             base64.b64decode(context).decode() if context is not None else None,
             request.headers.get("x-amzn-trace-id"),
             parameters.tail,
+            parameters.stream,
         )
         request.when_client_gone(lambda: self._invocations.client_gone(invocation))
         self._invocations.begin(invocation)
@@ -164,8 +131,3 @@ async def _read_payload(request: Request, parameters: InvokeParameters) -> bytes
             f"{size} byte payload is too large for the {parameters.type.value} invocation type "
             f"(limit {REQUEST_PAYLOAD_BYTES} bytes)"
         ) from error
-
-
-def send_reply(response: Response, reply: WireReply) -> None:
-    """Answer with what the wire has framed."""
-    response.send(reply.status, tuple(reply.headers.items()), reply.body)

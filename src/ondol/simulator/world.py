@@ -305,7 +305,7 @@ def _environment(spec: StartSpec) -> str:
     return spec.environment["AWS_LAMBDA_LOG_STREAM_NAME"].rpartition("]")[2]
 
 
-def _resolve_runtime(name: str, nearest: bool) -> Runtime:
+async def _resolve_runtime(name: str, nearest: bool) -> Runtime:
     return Runtime(RUNTIME, "3.11.0", Launch.ZYGOTE, ())
 
 

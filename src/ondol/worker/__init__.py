@@ -12,5 +12,7 @@
                                 RESPONDED
 ```
 
+A result that streams passes STREAMING on its way from BUSY to RESPONDED, and CUT_OFF if it ends unfinished.
+
 Never decides for other hosts.
 """

@@ -1,5 +1,6 @@
 """The worker's doors: one for control calls, one (`PayloadDoor`) through which payloads stream both ways."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -40,6 +41,8 @@ class InvocationHead(msgspec.Struct, frozen=True, gc=False):
 
     trace: str | None = None
     want_tail: bool = False
+    stream: bool = False
+    """The client takes the result piece by piece, if the function writes it so; else it gets it whole."""
 
 
 class PayloadSource(Protocol):
@@ -59,14 +62,16 @@ class PayloadSink(Protocol):
     Told is either `finish` and then `over`, or `failed` alone.
     """
 
-    def write(self, piece: bytes) -> None: ...
+    def write(self, piece: bytes) -> None:
+        """The next piece of a streamed result, else the whole of it."""
+        ...
 
     async def drain(self) -> None:
         """Wait until there is room for more."""
         ...
 
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
-        """The result is whole, or the function failed: what was written before a failure does not count.
+        """The result is whole, or the function failed: what was written before a failure counts only if it streamed.
 
         Called once, as soon as the client can be answered; the environment may not be ready for the next one yet.
         `log_tail` is the last 4 KB of this invocation's log, if asked for.
@@ -129,7 +134,14 @@ class Worker(PayloadDoor, Protocol):
         """End an environment; returns when nothing of it remains. Unknown ones are ignored."""
         ...
 
-    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
+    async def prepare(
+        self,
+        account: AccountId,
+        runtime: str,
+        nearest_runtime: bool,
+        code: CodeDigest,
+        layers: Sequence[CodeDigest] = (),
+    ) -> None:
         """As `ondol.control.api.CodeHost`."""
         ...
 

@@ -11,9 +11,10 @@ from ondol.model.errors import Outcome, PlatformError
 from ondol.model.function import FunctionVersion
 from ondol.model.ids import EnvironmentId, RequestId
 from ondol.model.invocation import FunctionFailure
-from ondol.model.limits import Phases
+from ondol.model.limits import STREAMED, Phases
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
 from ondol.sandbox.driver import Exit, Sandbox, SandboxError, StartSpec
+from ondol.worker.allowance import Allowance
 from ondol.worker.api import (
     EnvironmentBusy,
     InitFailed,
@@ -41,8 +42,9 @@ from ondol.worker.machine import (
     UnknownRequest,
     Wake,
     entrypoint_refusal,
+    too_large,
 )
-from ondol.worker.runtime_api import RuntimeApi, RuntimeErrorReport
+from ondol.worker.runtime_api import Api, RuntimeApi, RuntimeErrorReport
 from ondol.worker.turnaround import RuntimeConnection
 
 
@@ -60,6 +62,7 @@ class EnvironmentShell:
         http: HttpCommons,
         wake: Callable[[EnvironmentId, Instant], None],
         stopped: Callable[["EnvironmentShell"], None],
+        api: Api | None = None,
     ) -> None:
         self.id: EnvironmentId = request.environment
         self.version: FunctionVersion = request.version
@@ -72,12 +75,15 @@ class EnvironmentShell:
         self._wake = wake
         self._stopped = stopped
         self._machine = EnvironmentMachine(request.version, request.cause, phases, clock.now())
-        self._api = RuntimeApi(self, http)
+        self._api = RuntimeApi(self, http, api)
         self._next: Response | None = None
         self._head: InvocationHead | None = None
         self._source: PayloadSource | None = None
         self._sink: PayloadSink | None = None
         self._answered = False
+        self._allowance: Allowance | None = None
+        """Of the result that streams."""
+
         self._first_output = b""
         loop = asyncio.get_running_loop()
         self._loop = loop
@@ -152,13 +158,13 @@ class EnvironmentShell:
 
     @property
     def awaited(self) -> str | None:
-        """The invocation whose result is awaited."""
-        return self._machine.request if not self._answered else None
+        """The invocation whose result is awaited, and has not begun."""
+        return self._machine.awaited
 
     def result_begins(self, request: str) -> None:
         if request != self._machine.request:
             raise UnknownRequest("a result is allowed for the invocation that runs now only")
-        if self._answered:
+        if request != self._machine.awaited:
             raise RuntimeMisbehaved("a result is allowed once")
 
     def result_piece(self, piece: bytes) -> None:
@@ -167,6 +173,39 @@ class EnvironmentShell:
 
     def result_whole(self, request: str, size: int) -> None:
         self._perform(self._machine.responded(request, size, self._clock.now()))
+
+    @property
+    def streams(self) -> bool:
+        """The client of the invocation takes its result piece by piece."""
+        return self._head is not None and self._head.stream
+
+    def stream_begins(self, request: str) -> None:
+        self._machine.stream_began(request)
+        self._allowance = Allowance(STREAMED, self._clock.now())
+
+    async def stream_piece(self, request: str, piece: bytes) -> None:
+        if not self._machine.streams(request) or self._allowance is None:
+            return  # it is answered already: this is dropped
+        share = self._allowance.take(len(piece), self._clock.now())
+        if share.wait_ns:
+            await asyncio.sleep(share.wait_ns / SECOND)
+        sink = self._sink
+        if not self._machine.streams(request) or sink is None:
+            return
+        sink.write(piece[: share.size])
+        if share.size < len(piece):
+            failed = too_large(STREAMED.total_bytes)
+            self._perform(self._machine.stream_ended(request, failed, self._clock.now()))
+        else:
+            await sink.drain()
+
+    def stream_ends(self, request: str, report: RuntimeErrorReport | None) -> None:
+        if self._machine.streams(request):
+            failed = report.failure() if report is not None else None
+            self._perform(self._machine.stream_ended(request, failed, self._clock.now()))
+
+    def stream_breaks(self, request: str) -> None:
+        self._machine.stream_cut(request)
 
     def invocation_failed(self, request: str, report: RuntimeErrorReport) -> None:
         commands = self._machine.errored(request, report.error_type, report.payload, self._clock.now())

@@ -25,6 +25,12 @@ class State(Enum):
     IDLE = "idle"
     FROZEN = "frozen"
     BUSY = "busy"
+    STREAMING = "streaming"
+    """The runtime writes its result piece by piece."""
+
+    CUT_OFF = "cut-off"
+    """It ended that unfinished: perhaps because it ends itself."""
+
     RESPONDED = "responded"
     ENDED = "ended"
 
@@ -152,6 +158,11 @@ class EnvironmentMachine:
         return self._head.request_id if self._head is not None else None
 
     @property
+    def awaited(self) -> RequestId | None:
+        """The invocation whose result has not begun."""
+        return self._head.request_id if self.state is State.BUSY and self._head is not None else None
+
+    @property
     def available(self) -> bool:
         """Whether it can take an invocation now."""
         return self.state is State.IDLE or self.state is State.FROZEN
@@ -165,6 +176,9 @@ class EnvironmentMachine:
             assert request is not None
             self._head = None
             return [*self._rest(now), Finish(request, True)]
+        if self.state is State.CUT_OFF:
+            self.state = State.RESPONDED
+            return [self._report(_truncated(self.request), now), *self.next_asked(now)]
         if self.state is State.INIT:
             self._init_ns = now - self._started
             return [Throttle(), Ready(self._init_ns), *self._rest(now)]
@@ -173,8 +187,28 @@ class EnvironmentMachine:
     def responded(self, request: str, size: int, now: Instant) -> list[Command]:
         """The runtime sent the whole result of an invocation: `size` bytes."""
         if size > RESPONSE_PAYLOAD_BYTES:
-            return self._answer(request, _too_large(), now)
+            return self._answer(request, too_large(), now)
         return self._answer(request, None, now)
+
+    def stream_began(self, request: str) -> None:
+        """The runtime begins to write the result of an invocation piece by piece."""
+        self._require(State.BUSY, request)
+        self.state = State.STREAMING
+
+    def streams(self, request: str) -> bool:
+        """Whether what the runtime writes now is a piece of this invocation's result."""
+        return self.state is State.STREAMING and request == self.request
+
+    def stream_ended(self, request: str, failed: FunctionFailure | None, now: Instant) -> list[Command]:
+        """A streamed result is complete, or has failed."""
+        self._require(State.STREAMING, request)
+        self.state = State.RESPONDED
+        return [self._report(failed, now)]
+
+    def stream_cut(self, request: str) -> None:
+        """The connection broke before a streamed result was complete: whatever the runtime does next tells why."""
+        if self.streams(request):
+            self.state = State.CUT_OFF
 
     def errored(self, request: str, error_type: str, payload: bytes, now: Instant) -> list[Command]:
         """The runtime reported that the function failed."""
@@ -246,12 +280,15 @@ class EnvironmentMachine:
         return [Wake(self._deadline)]
 
     def _answer(self, request: str, failed: FunctionFailure | None, now: Instant) -> list[Command]:
-        if self.state is not State.BUSY or self._head is None:
+        self._require(State.BUSY, request)
+        self.state = State.RESPONDED
+        return [self._report(failed, now)]
+
+    def _require(self, state: State, request: str) -> None:
+        if self.state is not state or self._head is None:
             raise RuntimeMisbehaved(f"a result is not allowed while the environment is {self.state.value}")
         if request != self._head.request_id:
             raise UnknownRequest("a result is allowed for the invocation that runs now only")
-        self.state = State.RESPONDED
-        return [self._report(failed, now)]
 
     def _report(self, failed: FunctionFailure | None, now: Instant) -> Answer:
         assert self._head is not None
@@ -264,7 +301,7 @@ class EnvironmentMachine:
 
     def _end(self, failed: FunctionFailure, now: Instant) -> list[Command]:
         """It is over for this environment: whoever still waits for an answer gets the failure."""
-        unanswered = self.state is State.BUSY
+        unanswered = self.state in _UNANSWERED
         self.state = State.ENDED
         answer: list[Command] = [self._report(failed, now)] if unanswered else []
         return [*answer, *self._abandon(), Stop(False)]
@@ -276,8 +313,17 @@ class EnvironmentMachine:
         return [Finish(request, False)]
 
 
-def _too_large() -> FunctionFailure:
-    text = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_PAYLOAD_BYTES} bytes)."
+_UNANSWERED = frozenset((State.BUSY, State.STREAMING, State.CUT_OFF))
+
+
+def _truncated(request: RequestId | None) -> FunctionFailure:
+    text = f"RequestId: {request} Error: The runtime ended its response before it was complete"
+    return failure(FailureKind.HANDLED_BY_RUNTIME, "Runtime.TruncatedResponse", text)
+
+
+def too_large(limit: int = RESPONSE_PAYLOAD_BYTES) -> FunctionFailure:
+    """A result, whole or streamed, is larger than `limit` bytes."""
+    text = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
     return failure(FailureKind.RESPONSE_TOO_LARGE, "Function.ResponseSizeTooLarge", text)
 
 

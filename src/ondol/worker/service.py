@@ -1,8 +1,9 @@
 """The worker's shell: slots become environments here, invocations reach them, and what ends is cleared away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,8 +11,10 @@ import msgspec
 from ondol.background import Background
 from ondol.control.api import PrepareError
 from ondol.counting.api import Counting
-from ondol.http import HttpCommons
+from ondol.http import HttpCommons, Request, Response
+from ondol.model.credentials import SessionCredentials
 from ondol.model.errors import OndolError, Outcome, PlatformError
+from ondol.model.function import FunctionVersion
 from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, WorkerId
 from ondol.model.limits import FULL_PROCESSOR_MB, Phases
 from ondol.model.runtime import Runtime
@@ -43,6 +46,13 @@ HEARTBEAT_S = 5.0
 COLLECT_EVERY_S = 900.0
 
 
+SandboxApi = Callable[[EnvironmentId, Request, Response], Awaitable[None] | None]
+"""Serves a request of AWS's API that comes out of this environment's sandbox."""
+
+Credentials = Callable[[FunctionVersion, EnvironmentId], SessionCredentials]
+"""What the code of this environment signs its requests with."""
+
+
 class WorkerSettings(msgspec.Struct, frozen=True):
     id: WorkerId
     slots_ahead: int = 8
@@ -60,13 +70,15 @@ class WorkerService:
         settings: WorkerSettings,
         *,
         driver: Driver,
-        resolve_runtime: Callable[[str, bool], Runtime],
+        resolve_runtime: Callable[[str, bool], Awaitable[Runtime]],
         package: Callable[[CodeDigest], Awaitable[Path | None]],
         logs: LogSink,
         counting: Counting,
         clock: Clock,
         http: HttpCommons,
         new_id: Callable[[], str],
+        sandbox_api: SandboxApi | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self._settings = settings
         self._driver = driver
@@ -76,6 +88,8 @@ class WorkerService:
         self._counting = counting
         self._clock = clock
         self._slots = Slots(driver, settings.slots_ahead, settings.slots_at_once, new_id)
+        self._sandbox_api = sandbox_api
+        self._credentials = credentials
         self._environments: dict[EnvironmentId, EnvironmentShell] = {}
         self._unpacked: set[CodeDigest] = set()
         self._dead_grants: set[int] = set()
@@ -112,10 +126,17 @@ class WorkerService:
 
     # Control calls
 
-    async def prepare(self, account: AccountId, runtime: str, nearest_runtime: bool, code: CodeDigest) -> None:
+    async def prepare(
+        self,
+        account: AccountId,
+        runtime: str,
+        nearest_runtime: bool,
+        code: CodeDigest,
+        layers: Sequence[CodeDigest] = (),
+    ) -> None:
         try:
-            found = self._resolve_runtime(runtime, nearest_runtime)
-            await self._unpack(code)
+            found = await self._resolve_runtime(runtime, nearest_runtime)
+            await self._unpack_all((code, *layers))
             await self._slots.expect(SlotKey(found, account))
         except UnpackRefused as error:
             raise PrepareError("InvalidZipFileException", str(error)) from error
@@ -125,11 +146,11 @@ class WorkerService:
     async def start(self, request: StartRequest) -> Started | InitFailed:
         version = request.version
         try:
-            runtime = self._resolve_runtime(version.runtime, version.nearest_runtime)
-            await self._unpack(version.code)
+            runtime = await self._resolve_runtime(version.runtime, version.nearest_runtime)
+            await self._unpack_all((version.code, *version.layers))
             sandbox = await self._slots.take(SlotKey(runtime, version.function.account))
             environment = self._environment(request, sandbox, runtime)
-            return await environment.initialize(self._start_spec(request, environment))
+            return await environment.initialize(self._start_spec(request, environment, runtime))
         except (SandboxError, UnpackRefused) as error:
             raise PlatformError(f"no environment could be started: {error}", Outcome.NOT_STARTED) from error
 
@@ -160,23 +181,27 @@ class WorkerService:
 
     # Inside
 
-    async def _unpack(self, code: CodeDigest) -> None:
-        """Have the code at hand; whoever needs the same package at the same time waits for the same unpacking."""
-        if code in self._unpacked:
-            return
-        unpacking = self._unpacking.get(code)
+    async def _unpack_all(self, packages: Sequence[CodeDigest]) -> None:
+        """Have the code and the layers at hand, each unpacked once, whichever functions use it."""
+        missing = [package for package in packages if package not in self._unpacked]
+        if missing:
+            await asyncio.gather(*(self._unpack(package) for package in missing))
+
+    async def _unpack(self, digest: CodeDigest) -> None:
+        """Whoever needs the same package at the same time waits for the same unpacking."""
+        unpacking = self._unpacking.get(digest)
         if unpacking is None:
-            unpacking = self._unpacking[code] = asyncio.create_task(self._unpack_now(code))
-            unpacking.add_done_callback(lambda _: self._unpacking.pop(code))
+            unpacking = self._unpacking[digest] = asyncio.create_task(self._unpack_now(digest))
+            unpacking.add_done_callback(lambda _: self._unpacking.pop(digest))
         # Who gives up waiting does not end it for the others.
         await asyncio.shield(unpacking)
 
-    async def _unpack_now(self, code: CodeDigest) -> None:
-        package = await self._package(code)
+    async def _unpack_now(self, digest: CodeDigest) -> None:
+        package = await self._package(digest)
         if package is None:
-            raise PlatformError(f"the package {code} is missing from the store", Outcome.NOT_STARTED)
-        await self._driver.unpack(package, code, UnpackLimits())
-        self._unpacked.add(code)
+            raise PlatformError(f"the package {digest} is missing from the store", Outcome.NOT_STARTED)
+        await self._driver.unpack(package, digest, UnpackLimits())
+        self._unpacked.add(digest)
 
     def _environment(self, request: StartRequest, sandbox: Sandbox, runtime: Runtime) -> EnvironmentShell:
         version = request.version
@@ -194,6 +219,7 @@ class WorkerService:
             http=self._http,
             wake=self._wheel.set,
             stopped=self._stopped,
+            api=partial(self._sandbox_api, request.environment) if self._sandbox_api is not None else None,
         )
         self._environments[environment.id] = environment
         return environment
@@ -202,12 +228,13 @@ class WorkerService:
         day = datetime.fromtimestamp(self._clock.wall() / 1000, UTC)
         return f"{day:%Y/%m/%d}/[{request.version.version}]{request.environment}"
 
-    def _start_spec(self, request: StartRequest, environment: EnvironmentShell) -> StartSpec:
+    def _start_spec(self, request: StartRequest, environment: EnvironmentShell, runtime: Runtime) -> StartSpec:
         version = request.version
+        access = self._credentials(version, environment.id) if self._credentials is not None else None
         return StartSpec(
             code=version.code,
             layers=version.layers,
-            environment=function_variables(version, environment.stream, request.initialization),
+            environment=function_variables(version, environment.stream, request.initialization, access, runtime.image),
             memory_mb=version.memory_mb,
             cpu_share=version.memory_mb / FULL_PROCESSOR_MB,
             tmp_mb=version.tmp_mb,
@@ -235,7 +262,8 @@ class WorkerService:
     async def collect(self) -> None:
         """Discard the trees whose package is gone from the store and that no environment runs."""
         for tree in await self._driver.trees():
-            in_use = any(environment.version.code == tree for environment in self._environments.values())
+            versions = (environment.version for environment in self._environments.values())
+            in_use = any(tree in (version.code, *version.layers) for version in versions)
             if not in_use and await self._package(tree) is None:
                 self._unpacked.discard(tree)
                 await self._driver.discard(tree)

@@ -4,16 +4,30 @@ Source: developer guide, "Defined runtime environment variables". The function's
 reserved ones, which CreateFunction refuses.
 """
 
+from ondol.model.credentials import SessionCredentials
 from ondol.model.function import FunctionVersion
+from ondol.model.runtime import ImageRoot
 from ondol.telemetry.api import LogStream
 
 RUNTIME_API = "127.0.0.1:9001"
 
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
+IMAGES_OWN = ("LANG", "LD_LIBRARY_PATH", "PATH", "TZ")
+"""Variables that a function in an image has from the image on AWS too."""
 
-def function_variables(version: FunctionVersion, stream: LogStream, initialization: str) -> dict[str, str]:
-    """Everything that the runtime process finds in its environment."""
+
+def function_variables(
+    version: FunctionVersion,
+    stream: LogStream,
+    initialization: str,
+    access: SessionCredentials | None = None,
+    image: ImageRoot | None = None,
+) -> dict[str, str]:
+    """Everything that the runtime process finds in its environment; with `access`, how its code reaches AWS's API.
+
+    The variables of an `image` lie beneath, but for those that say where its own programs are and how they speak.
+    """
     variables = {
         "AWS_REGION": version.function.region,
         "AWS_DEFAULT_REGION": version.function.region,
@@ -38,12 +52,31 @@ def function_variables(version: FunctionVersion, stream: LogStream, initializati
         "LD_LIBRARY_PATH": LIBRARY_PATH,
         "PWD": "/var/task",
     }
+    if access is not None:
+        variables |= {
+            "AWS_ACCESS_KEY_ID": access.access_key,
+            "AWS_SECRET_ACCESS_KEY": access.secret,
+            "AWS_SESSION_TOKEN": access.token,
+            # Not AWS's: there the name of each service leads to it.
+            "AWS_ENDPOINT_URL": f"http://{RUNTIME_API}",
+        }
     if version.logs.application_level is not None:
         variables["AWS_LAMBDA_LOG_LEVEL"] = version.logs.application_level
+    if version.runtime.startswith("nodejs"):
+        variables["NODE_PATH"] = _node_path(version.runtime)
     if not version.runtime.startswith("provided"):
         variables["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"
+    if image is not None:
+        own = dict(image.variables)
+        variables = own | variables | {name: own[name] for name in IMAGES_OWN if name in own} | {"PWD": image.directory}
     variables.update(version.environment)
     return variables
+
+
+def _node_path(runtime: str) -> str:
+    own = runtime.removeprefix("nodejs").removesuffix(".x")
+    layers = f"/opt/nodejs/node{own}/node_modules:/opt/nodejs/node_modules"
+    return f"{layers}:/var/runtime/node_modules:/var/runtime:/var/task"
 
 
 _READ_AT_START = ("LD_", "PYTHON", "MALLOC_", "GLIBC_", "AWS_LAMBDA_EXEC_WRAPPER")
