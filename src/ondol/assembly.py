@@ -9,6 +9,7 @@ They stop the other way round: the frontend first drains.
 import asyncio
 import contextlib
 import gc
+import hashlib
 import os
 import random
 import secrets
@@ -16,30 +17,39 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 import uvloop
+from msgspec.structs import replace
 
 from ondol import __version__
+from ondol.aws.runtime_names import accepted_runtimes
+from ondol.aws.session import Session, Sessions
+from ondol.companion import Companion, check_installed
 from ondol.config import Config
 from ondol.control.service import ControlService
 from ondol.counting.service import CountingService
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.invocations import Invocations
+from ondol.frontend.sandbox_door import SandboxDoor
 from ondol.frontend.service import FrontendService
-from ondol.http import HttpCommons
+from ondol.http import HttpCommons, Request, Response
 from ondol.linux.capabilities import drop_all
 from ondol.linux.clock import SystemClock
 from ondol.model.errors import InvariantError
-from ondol.model.ids import FrontendId, WorkerId
+from ondol.model.function import FunctionVersion
+from ondol.model.ids import EnvironmentId, FrontendId, WorkerId
+from ondol.model.runtime import Runtime
 from ondol.model.time import Clock
 from ondol.placement.api import WorkerCapacity
 from ondol.placement.policy import PlacementLimits
 from ondol.placement.service import PlacementService
 from ondol.runtimes.catalog import Catalog, RuntimeMissing, find
+from ondol.runtimes.oci.images import Images, check_images
 from ondol.sandbox.driver import Driver
 from ondol.sandbox.jail.driver import JailDriver
+from ondol.sandbox.jail.relay.handle import Reach
 from ondol.store.blobs import DirectoryBlobs
 from ondol.store.protocol import RevisionConflict, Store
 from ondol.store.sqlite import SqliteStore
@@ -71,6 +81,16 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+def _tell(text: str) -> None:
+    """Say something to whoever runs ondol."""
+    print(f"ondol: {text}", file=sys.stderr, flush=True)
+
+
+def _session(version: FunctionVersion, environment: EnvironmentId) -> Session:
+    function = version.function
+    return Session(function.account, function.region, version.role, function.name, environment)
+
+
 class InstalledRuntimes:
     """What control asks of the catalog: can this installation run it, and if not, why."""
 
@@ -100,10 +120,13 @@ class Platform:
         secret: str,
     ) -> None:
         self._config = config
+        self._catalog = catalog
+        self._images = Images(catalog.images, config.data_dir / "images", _tell)
         self._driver = driver
         self._store = store
         self._blobs = blobs
         http = HttpCommons(clock)
+        sessions = Sessions(hashlib.sha256(f"sessions {secret}".encode()).digest())
         self.telemetry = TelemetryService(
             config.data_dir / "logs", clock, LogLimits(config.logs.total, config.logs.stream)
         )
@@ -114,13 +137,15 @@ class Platform:
         self.worker = WorkerService(
             settings,
             driver=driver,
-            resolve_runtime=catalog.resolve,
+            resolve_runtime=self._resolve_runtime,
             package=blobs.path,
             logs=self.telemetry,
             counting=self.counting,
             clock=clock,
             http=http,
             new_id=new_id,
+            sandbox_api=self._serve_sandbox,
+            credentials=lambda version, environment: sessions.credentials(_session(version, environment)),
         )
         self.manager = WorkerManagerService(
             config.keep_alive,
@@ -154,6 +179,8 @@ class Platform:
             invocations=self.invocations,
             log_queries=self.telemetry,
             links=CodeLinks(secret, clock),
+            endpoints=config.endpoints,
+            sandbox_door=SandboxDoor(sessions, clock),
             status=self.status,
             http=http,
             new_id=new_request_id,
@@ -179,12 +206,19 @@ class Platform:
         await self.control.close()
         await self.invocations.close()
         await self.manager.close()
+        await self._images.close()
         await self.worker.close()
         await self.counting.close()
         await self.telemetry.close()
         await self._blobs.close()
         await self._store.close()
         await self._driver.close()
+
+    async def _resolve_runtime(self, name: str, nearest: bool) -> Runtime:
+        return await self._images.complete(self._catalog.resolve(name, nearest))
+
+    def _serve_sandbox(self, environment: EnvironmentId, request: Request, response: Response) -> Awaitable[None]:
+        return self.frontend.serve_from_sandbox(environment, request, response)
 
     def status(self) -> dict[str, object]:
         """What `ondol status` shows."""
@@ -210,7 +244,12 @@ class Platform:
 
 
 def run(config: Config) -> int:
-    """Serve until a signal asks to stop; the answer is the exit code. Raises `SandboxError`, `StoreError`, OSError."""
+    """Serve until a signal asks to stop; the answer is the exit code.
+
+    Raises `SandboxError`, `StoreError`, `CompanionError` and OSError.
+    """
+    if config.companion is not None:
+        check_installed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config))
 
@@ -219,10 +258,30 @@ async def _serve(config: Config) -> int:
     stop = _Stop(asyncio.get_running_loop())
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
-    catalog = find(config.data_dir / "interpreters.json")
-    driver = JailDriver(config.data_dir)
-    await driver.open(list(catalog.runtimes.values()))
+    references = check_images(config.runtimes, accepted_runtimes()) if config.runtimes else {}
+    catalog = find(config.data_dir / "interpreters.json", references)
+    driver = JailDriver(config.data_dir, [Reach(each.port, each.host, each.port) for each in config.allow_hosts])
+    await driver.open(catalog.of_this_machine)
     drop_all()
+    async with _accompanied(config) as completed:
+        return await _serve_platform(completed, stop, clock, catalog, driver)
+
+
+@contextlib.asynccontextmanager
+async def _accompanied(config: Config) -> AsyncIterator[Config]:
+    """Run what is to run beside ondol; the configuration that names it."""
+    if config.companion is None:
+        yield config
+        return
+    companion = Companion(config.data_dir)
+    try:
+        endpoints = replace(config.endpoints, default=await companion.ready())
+        yield replace(config, endpoints=endpoints)
+    finally:
+        companion.close()
+
+
+async def _serve_platform(config: Config, stop: "_Stop", clock: Clock, catalog: Catalog, driver: JailDriver) -> int:
     store = await SqliteStore.open(config.data_dir / "store.db")
     blobs = await DirectoryBlobs.open(config.data_dir / "blobs")
     secret = await _link_secret(store)
@@ -233,7 +292,7 @@ async def _serve(config: Config) -> int:
         await driver.close()
         raise
     for shortfall in driver.capabilities.shortfalls:
-        print(f"ondol: {shortfall}", file=sys.stderr)
+        _tell(shortfall)
     # What is alive now stays alive: no later collection need look at it.
     gc.freeze()
     print(f"ondol ready on http://{config.host}:{port}", flush=True)

@@ -121,5 +121,5 @@ def test_ondols_own_paths_need_the_same(ondol: OndolProcess) -> None:
 
 def test_an_operation_that_is_not_there_yet_is_named(ondol: OndolProcess, client: Any) -> None:
     with pytest.raises(client.exceptions.ClientError) as caught:
-        client.list_layers()
-    assert "ListLayers" in str(caught.value)
+        client.list_code_signing_configs()
+    assert "ListCodeSigningConfigs" in str(caught.value)

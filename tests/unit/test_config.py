@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ondol.config import Config, ConfigError, load
+from ondol.model.network import AllowedHost
 from ondol.model.time import MILLISECOND, SECOND
 
 FULL = """
@@ -120,3 +121,29 @@ def test_a_wrong_variable_or_flag_is_named(tmp_path: Path) -> None:
         load({"port": -1}, {})
     with pytest.raises(ConfigError, match=r"no configuration file .*none\.toml"):
         load({}, {}, tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("nonsense", "addresses like 127.0.0.1:5432"),
+        ("127.0.0.1:0", "addresses like"),
+        ("127.0.0.1:70000", "addresses like"),
+        ("127.0.0.1:9001", "without port 9001"),
+        ("a:5432, b:5432", "5432 is there twice"),
+        (",".join(f"a:{port}" for port in range(1, 14)), "12 addresses at most"),
+    ],
+)
+def test_hosts_that_cannot_be_allowed(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint) as raised:
+        load({"network.allow_hosts": [text]}, {})
+    assert str(raised.value).startswith("--allow-host must be ")
+
+
+def test_allowed_hosts_come_from_flags_variables_and_files(tmp_path: Path) -> None:
+    wanted = (AllowedHost("127.0.0.1", 5432), AllowedHost("::1", 6379))
+    assert load({"network.allow_hosts": ["127.0.0.1:5432", "[::1]:6379"]}, {}).allow_hosts == wanted
+    assert load({}, {"ONDOL_NETWORK_ALLOW_HOSTS": "127.0.0.1:5432, [::1]:6379"}).allow_hosts == wanted
+    file = tmp_path / "ondol.toml"
+    file.write_text('[network]\nallow_hosts = ["127.0.0.1:5432", "[::1]:6379"]\n')
+    assert load({}, {}, file).allow_hosts == wanted

@@ -23,6 +23,8 @@ class Caller(msgspec.Struct, frozen=True):
     account: AccountId
     region: Region
     access_key: str
+    role_session: str | None = None
+    """The ARN of the session of a role, for code that acts in one; None is the root of the account."""
 
 
 @lru_cache(maxsize=4096)

@@ -21,6 +21,9 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_BODY = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
+_OLD_SCHEME = "AWS "
+"""Signature Version 2, which of all services only S3 was left with."""
+
 _SKEW_S = 300
 _LONGEST_LINK_S = 604_800
 _LONGEST_CREDENTIAL = 512
@@ -67,12 +70,14 @@ class SignedRequest(msgspec.Struct, frozen=True):
 def scope_of(authorization: str | None) -> Scope:
     """Who claims to have signed, from an Authorization header. Verifies nothing.
 
-    Raises `MissingAuthenticationToken` and `IncompleteSignature`.
+    The older `AWS key:signature` is S3's. Raises `MissingAuthenticationToken` and `IncompleteSignature`.
     """
     if not authorization:
         raise MissingAuthenticationToken("Missing Authentication Token")
     _, found, rest = authorization.partition("Credential=")
     if not found:
+        if authorization.startswith(_OLD_SCHEME):
+            return Scope(authorization[len(_OLD_SCHEME) :].partition(":")[0], "", "", "s3")
         raise IncompleteSignature(
             f"Authorization header requires 'Credential' parameter. Authorization={_concealed(authorization)}"
         )
@@ -139,12 +144,18 @@ def presign(
 
 def is_presigned(query: str) -> bool:
     """A request whose signature is in its query; it is to be verified wherever it comes from."""
-    return "X-Amz-Signature=" in query
+    return "Signature=" in query and ("X-Amz-Signature=" in query or "AWSAccessKeyId=" in query)
 
 
 def presigned_scope(query: str) -> Scope:
-    """Who claims to have signed a presigned query. Raises `IncompleteSignature`."""
-    return _scope(dict(_pairs(query)).get("X-Amz-Credential", ""))
+    """Who claims to have signed a presigned query. Raises `IncompleteSignature`.
+
+    Links of S3 are still made in the older way as well, without a scope.
+    """
+    given = dict(_pairs(query))
+    if "X-Amz-Signature" not in given and "Expires" in given:
+        return Scope(given.get("AWSAccessKeyId", ""), "", "", "s3")
+    return _scope(given.get("X-Amz-Credential", ""))
 
 
 def verify_presigned(request: SignedRequest, secret: str, now: WallTime) -> None:

@@ -21,6 +21,14 @@ from ondol.model.limits import CREATE_REQUEST_BYTES
 _SLOW_BODY = 65_536
 """A larger body is parsed away from the event loop: base64 and JSON take 2 ms a megabyte."""
 
+_LINKED = {
+    "GetFunction": "Code",
+    "PublishLayerVersion": "Content",
+    "GetLayerVersion": "Content",
+    "GetLayerVersionByArn": "Content",
+}
+"""Where answers show a package, for which they have a link."""
+
 
 class LambdaApi:
     """Serves every operation of the model, if only by saying that it is not there yet."""
@@ -44,8 +52,8 @@ class LambdaApi:
             if owner.account != caller.account:
                 raise AccessDenied("") from error
             raise
-        if operation == "GetFunction":
-            self._link_code(result, owner, request)
+        if operation in _LINKED:
+            self._link_package(result.get(_LINKED[operation]), owner, request)
         return self._wire.reply(operation, result, request_id)
 
     async def _parse(self, match: Match, request: Request) -> dict[str, Any]:
@@ -59,11 +67,10 @@ class LambdaApi:
             return await asyncio.to_thread(self._wire.parse, match, request.headers, body)
         return self._wire.parse(match, request.headers, body)
 
-    def _link_code(self, result: dict[str, Any], owner: Owner, request: Request) -> None:
-        code = result.get("Code")
-        if code is not None:
+    def _link_package(self, shown: dict[str, Any] | None, owner: Owner, request: Request) -> None:
+        if shown is not None:
             endpoint = f"http://{request.headers['host']}"
-            code["Location"] = self._links.link(endpoint, owner.region, CodeDigest(code["Location"]))
+            shown["Location"] = self._links.link(endpoint, owner.region, CodeDigest(shown["Location"]))
 
 
 def _resolve(parameters: dict[str, Any], caller: Caller, operation: str) -> Owner:

@@ -9,26 +9,32 @@ import msgspec
 from ondol.aws.identity import Caller, caller_of
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
-from ondol.aws.sigv4 import is_presigned, scope_of
+from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.control.api import Control
 from ondol.frontend.access import refuse_web_pages
+from ondol.frontend.answers import send_reply
 from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.directory import Directory
+from ondol.frontend.door import LAMBDA, OWN
 from ondol.frontend.invocations import Invocations
-from ondol.frontend.invoke_api import InvokeApi, send_reply
+from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
+from ondol.frontend.other_services import TARGET, OtherServices
+from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
+from ondol.model.endpoint import Endpoints
 from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
-from ondol.model.ids import CodeDigest, RequestId
+from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
 from ondol.telemetry.api import LogQueries
 
 STATUS_PATH = "/_ondol/status"
+RESET_PATH = "/_ondol/reset"
 
-_TARGET = "x-amz-target"
-"""What a call of CloudWatch Logs has, and none of Lambda."""
+LARGEST_REQUEST = 6 * 1024**3
+"""Bytes: above S3's 5 GB for one object. Operations of ondol's own have far lower limits."""
 
 
 class FrontendService:
@@ -41,6 +47,8 @@ class FrontendService:
         invocations: Invocations,
         log_queries: LogQueries,
         links: CodeLinks,
+        endpoints: Endpoints,
+        sandbox_door: SandboxDoor,
         status: Callable[[], dict[str, object]],
         http: HttpCommons,
         new_id: Callable[[], str],
@@ -50,14 +58,16 @@ class FrontendService:
         self._invocations = invocations
         self._log_queries = log_queries
         self._links = links
+        self._sandbox_door = sandbox_door
         self._status = status
         self._new_id = new_id
         self._directory = Directory()
         self._wire = LambdaWire()
         self._logs_wire = LogsWire()
+        self._others = OtherServices(self._logs_wire, log_queries, endpoints)
         self._invoke = InvokeApi(self._wire, control, self._directory, invocations, chance)
         self._lambda = LambdaApi(self._wire, control, links)
-        self._server = Server(self._serve, HttpLimits(), http)
+        self._server = Server(self._serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
 
     @property
     def name(self) -> str:
@@ -85,15 +95,20 @@ class FrontendService:
 
     def _serve(self, request: Request, response: Response) -> Awaitable[None] | None:
         request_id = RequestId(self._new_id())
+        answering: Awaitable[None]
         try:
             refuse_web_pages(request.headers)
-            if is_presigned(request.query):
+            presigned = is_presigned(request.query)
+            scope = presigned_scope(request.query) if presigned else scope_of(request.headers.get("authorization"))
+            caller = caller_of(scope)
+            if scope.service != LAMBDA and not (presigned and scope.service in OWN):
+                answering = self._others.serve(scope.service, caller, request_id, request, response)
+            elif presigned:
                 self._links.verify(request)
-                answering: Awaitable[None] = self._download(request, response)
+                answering = self._download(request, response)
             else:
-                caller = caller_of(scope_of(request.headers.get("authorization")))
                 match = self._wire.match(request.method, request.path, request.query)
-                if match is not None and match.operation == "Invoke":
+                if match is not None and match.operation in OPERATIONS:
                     begun = self._invoke.serve(match, caller, request_id, request, response)
                     if begun is None:
                         return None
@@ -115,8 +130,37 @@ class FrontendService:
                 raise
             self._refuse(error, request_id, request, response)
 
+    def serve_from_sandbox(self, environment: EnvironmentId, request: Request, response: Response) -> Awaitable[None]:
+        """Answer a request that came out of this environment's sandbox."""
+        request_id = RequestId(self._new_id())
+        answering = self._answer_sandbox(environment, request_id, request, response)
+        return self._guarded(answering, request_id, request, response)
+
+    async def _answer_sandbox(
+        self, environment: EnvironmentId, request_id: RequestId, request: Request, response: Response
+    ) -> None:
+        refuse_web_pages(request.headers)
+        claimed = _scope(request)
+        if claimed.service not in OWN:
+            # The server that this goes on to judges for itself who may call it.
+            await self._others.serve(claimed.service, caller_of(claimed), request_id, request, response)
+            return
+        session, scope = await self._sandbox_door.verified(environment, request)
+        caller = caller_as(session, scope)
+        if scope.service != LAMBDA:
+            await self._others.serve(scope.service, caller, request_id, request, response)
+            return
+        match = self._wire.match(request.method, request.path, request.query)
+        check_allowed(session, caller, match.operation if match else request.path, match.uri.values() if match else ())
+        if match is not None and match.operation in OPERATIONS:
+            begun = self._invoke.serve(match, caller, request_id, request, response)
+            if begun is not None:
+                await begun
+        else:
+            await self._answer(match, caller, request_id, request, response)
+
     def _refuse(self, error: OndolError, request_id: RequestId, request: Request, response: Response) -> None:
-        wire = self._logs_wire if _TARGET in request.headers else self._wire
+        wire = self._logs_wire if TARGET in request.headers else self._wire
         send_reply(response, wire.failure(error, request_id))
 
     async def _answer(
@@ -124,25 +168,23 @@ class FrontendService:
     ) -> None:
         if match is not None:
             reply = await self._lambda.serve(match, caller, request_id, request)
-        elif _TARGET in request.headers:
-            reply = await self._query_logs(caller, request_id, request)
+        elif TARGET in request.headers:
+            reply = await self._others.query_logs(caller, request_id, request)
         else:
-            reply = self._own(request_id, request)
+            reply = await self._own(request_id, request)
         send_reply(response, reply)
 
-    async def _query_logs(self, caller: Caller, request_id: RequestId, request: Request) -> WireReply:
-        match = self._logs_wire.match(request.headers[_TARGET])
-        if match is None or match.operation not in self._log_queries.operations():
-            raise UnknownOperation(f"{request.headers['x-amz-target']} is not served by this version of ondol.")
-        parameters = self._logs_wire.parse(match, await request.body.read())
-        result = await self._log_queries.perform(match.operation, caller.account, caller.region, parameters)
-        return self._logs_wire.reply(match.operation, result, request_id)
-
-    def _own(self, request_id: RequestId, request: Request) -> WireReply:
-        if request.method == "GET" and request.path == STATUS_PATH:
-            headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
-            return WireReply(200, headers, msgspec.json.encode(self._status()))
-        raise UnknownOperation(f"{request.method} {request.path} is no operation that ondol knows.")
+    async def _own(self, request_id: RequestId, request: Request) -> WireReply:
+        match request.method, request.path:
+            case "GET", path if path == STATUS_PATH:
+                report = self._status()
+            case "POST", path if path == RESET_PATH:
+                report = {"functions": await self._control.reset()}
+                await self._log_queries.forget_all()
+            case method, path:
+                raise UnknownOperation(f"{method} {path} is no operation that ondol knows.")
+        headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
+        return WireReply(200, headers, msgspec.json.encode(report))
 
     async def _download(self, request: Request, response: Response) -> None:
         digest = CodeDigest(request.path.removeprefix(CODE_PATH))
@@ -151,3 +193,10 @@ class FrontendService:
             raise ResourceNotFound("The package is not here any more.")
         package = await asyncio.to_thread(Path(location).read_bytes)
         response.send(200, (("Content-Type", "application/zip"),), package)
+
+
+def _scope(request: Request) -> Scope:
+    """Who claims to have signed this request, and for which service."""
+    if is_presigned(request.query):
+        return presigned_scope(request.query)
+    return scope_of(request.headers.get("authorization"))

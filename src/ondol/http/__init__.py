@@ -8,12 +8,15 @@
 
 It decides what is well-formed, how much one peer may make the server hold, when to read on, and when a slow or
 idle peer is closed. It must not know what a path means: that is the handler's.
+
+`Exchange` is the other side: one request of ours to another server.
 """
 
 from ondol.http.body import Body
 from ondol.http.commons import HttpCommons
 from ondol.http.connection import HttpProtocol
 from ondol.http.errors import BodyTooLarge, ClientGone, HttpError, InvalidResponse, Refused
+from ondol.http.exchange import AnswerHead, Exchange, Patience, ServerGone, ServerSlow
 from ondol.http.head import Fields, response_head
 from ondol.http.limits import HttpLimits
 from ondol.http.request import Peer, Request
@@ -21,9 +24,11 @@ from ondol.http.response import Response
 from ondol.http.server import Handler, Server
 
 __all__ = [
+    "AnswerHead",
     "Body",
     "BodyTooLarge",
     "ClientGone",
+    "Exchange",
     "Fields",
     "Handler",
     "HttpCommons",
@@ -31,10 +36,13 @@ __all__ = [
     "HttpLimits",
     "HttpProtocol",
     "InvalidResponse",
+    "Patience",
     "Peer",
     "Refused",
     "Request",
     "Response",
     "Server",
+    "ServerGone",
+    "ServerSlow",
     "response_head",
 ]

@@ -1,0 +1,80 @@
+"""Errors for clients of any AWS service, in the protocol that they speak: for services that ondol does not serve.
+
+The protocol is read from the request alone, without the service's model. Shapes follow Smithy's descriptions of the
+AWS protocols (json 1.0 and 1.1, rest-json, rest-xml, query, ec2 and rpc-v2-cbor).
+"""
+
+import struct
+from collections.abc import Mapping
+from enum import Enum
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from ondol.aws.reply import JSON, JSON_RPC, WireReply
+
+XML = "text/xml"
+CBOR = "application/cbor"
+
+_FORM = "application/x-www-form-urlencoded"
+_REST_XML = frozenset({"cloudfront", "route53"})
+"""S3 has a shape of its own."""
+
+
+class Protocol(Enum):
+    """How a client wants to be told of an error."""
+
+    JSON_RPC = "json"
+    REST_JSON = "rest-json"
+    XML = "query and rest-xml"
+    S3 = "s3"
+    EC2 = "ec2"
+    CBOR = "rpc-v2-cbor"
+
+
+def protocol_of(service: str, query: str, headers: Mapping[str, str]) -> Protocol:
+    """What the client of `service` (its signing name) speaks, from what it sent; header names in lower case."""
+    if headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return Protocol.CBOR
+    if service.startswith("s3"):
+        return Protocol.S3
+    if service == "ec2":
+        return Protocol.EC2
+    if "x-amz-target" in headers:
+        return Protocol.JSON_RPC
+    if service in _REST_XML or headers.get("content-type", "").startswith(_FORM) or "Action=" in query:
+        return Protocol.XML
+    return Protocol.REST_JSON
+
+
+def failure(protocol: Protocol, status: int, code: str, message: str, request_id: str) -> WireReply:
+    """An error, framed: `code` is its name, `status` from 500 up blames the server."""
+    headers = {"x-amzn-RequestId": request_id}
+    if protocol in {Protocol.JSON_RPC, Protocol.REST_JSON}:
+        kind = JSON_RPC if protocol is Protocol.JSON_RPC else JSON
+        body = msgspec.json.encode({"__type": code, "message": message})
+        return WireReply(status, {"Content-Type": kind, **headers, "x-amzn-ErrorType": code}, body)
+    if protocol is Protocol.CBOR:
+        body = _cbor({"__type": code, "message": message})
+        return WireReply(status, {"Content-Type": CBOR, "smithy-protocol": "rpc-v2-cbor", **headers}, body)
+    told = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+    if protocol is Protocol.S3:
+        text = f"<Error>{told}<RequestId>{request_id}</RequestId></Error>"
+        headers = {"x-amz-request-id": request_id}
+    elif protocol is Protocol.EC2:
+        text = f"<Response><Errors><Error>{told}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+    else:
+        blamed = "Receiver" if status >= 500 else "Sender"
+        error = f"<Error><Type>{blamed}</Type>{told}</Error>"
+        text = f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
+    return WireReply(status, {"Content-Type": XML, **headers}, f'<?xml version="1.0"?>\n{text}'.encode())
+
+
+def _cbor(members: Mapping[str, str]) -> bytes:
+    """A map of a few texts (RFC 8949, 3)."""
+    return bytes([0xA0 | len(members)]) + b"".join(map(_cbor_text, (text for pair in members.items() for text in pair)))
+
+
+def _cbor_text(text: str) -> bytes:
+    data = text.encode()
+    return b"\x7a" + struct.pack(">I", len(data)) + data

@@ -1,0 +1,83 @@
+"""Requests signed for other services than Lambda: what ondol serves of those, and the way of the rest to its server."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+from ondol.aws.identity import Caller
+from ondol.aws.protocols import failure, protocol_of
+from ondol.aws.reply import WireReply
+from ondol.aws.sts import OPERATIONS, action_of, caller_identity
+from ondol.aws.wire import LogsWire
+from ondol.frontend.answers import send_reply
+from ondol.frontend.door import LOGS, STS, NoServer, server_of
+from ondol.frontend.forwarding import EndpointFailed, Forwarding
+from ondol.http import Request, Response
+from ondol.model.endpoint import Endpoints
+from ondol.model.errors import UnknownOperation
+from ondol.model.ids import RequestId
+from ondol.telemetry.api import LogQueries
+
+TARGET = "x-amz-target"
+"""Names the operation in the JSON protocols; no call of Lambda has it."""
+
+_STS_REQUEST_BYTES = 524_288
+_LOGS_REQUEST_BYTES = 2_097_152
+
+_NOT_IMPLEMENTED = 501
+"""Says "never", and is not among the statuses that AWS's clients repeat."""
+
+
+class OtherServices:
+    """Serves requests of the logs, of STS, and through `Endpoints` of all the others."""
+
+    def __init__(self, wire: LogsWire, log_queries: LogQueries, endpoints: Endpoints) -> None:
+        self._wire = wire
+        self._log_queries = log_queries
+        self._endpoints = endpoints
+        self._forwarding = Forwarding()
+        self._served = {LOGS: log_queries.operations(), STS: OPERATIONS}
+
+    async def serve(
+        self, service: str, caller: Caller, request_id: RequestId, request: Request, response: Response
+    ) -> None:
+        """Answer a request signed for `service`, which is any but Lambda. Raises `CallerError` for one to the logs."""
+        body: AsyncIterable[bytes] = request.body
+        operation = None
+        if service == LOGS:
+            operation = request.headers.get(TARGET, "").rpartition(".")[2]
+        elif service == STS:
+            form = await request.body.read(_STS_REQUEST_BYTES)
+            body = _once(form)
+            operation = action_of(request.query, form)
+        try:
+            endpoint = server_of(service, operation, self._served, self._endpoints)
+            if endpoint is None:
+                send_reply(response, await self._serve_own(service, caller, request_id, request))
+            else:
+                await self._forwarding.forward(endpoint, request, body, response)
+        except NoServer as error:
+            refused = (_NOT_IMPLEMENTED, "NoEndpointForService", str(error))
+        except EndpointFailed as error:
+            refused = (error.status, error.code, str(error))
+        else:
+            return
+        protocol = protocol_of(service, request.query, request.headers)
+        send_reply(response, failure(protocol, *refused, request_id))
+
+    async def query_logs(self, caller: Caller, request_id: RequestId, request: Request) -> WireReply:
+        """The answer to an operation of the logs that ondol serves. Raises `CallerError`."""
+        target = request.headers[TARGET]
+        match = self._wire.match(target)
+        if match is None or match.operation not in self._served[LOGS]:
+            raise UnknownOperation(f"{target} is not served by this version of ondol.")
+        parameters = self._wire.parse(match, await request.body.read(_LOGS_REQUEST_BYTES))
+        result = await self._log_queries.perform(match.operation, caller.account, caller.region, parameters)
+        return self._wire.reply(match.operation, result, request_id)
+
+    async def _serve_own(self, service: str, caller: Caller, request_id: RequestId, request: Request) -> WireReply:
+        if service == STS:
+            return caller_identity(caller, request_id)
+        return await self.query_logs(caller, request_id, request)
+
+
+async def _once(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece

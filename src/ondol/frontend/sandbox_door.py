@@ -1,0 +1,85 @@
+"""The API as the code in a sandbox reaches it: who it acts as, whether it signed, and what it may do.
+
+Nothing is taken on trust here: a request carries the session token of the very environment whose connection it came
+on, and a signature over all of it. With that it may invoke and read, and use the logs and STS, in its own account;
+what changes functions is refused.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from ondol.aws.identity import Caller
+from ondol.aws.session import Session, Sessions
+from ondol.aws.sigv4 import Scope, SignedRequest, scope_of, verify_header
+from ondol.http import BodyTooLarge, Request
+from ondol.model.errors import AccessDenied, InvalidSignature, RequestEntityTooLarge, UnrecognizedClient
+from ondol.model.ids import EnvironmentId, Region
+from ondol.model.time import Clock
+
+TOKEN_HEADER = "x-amz-security-token"
+LARGEST_REQUEST = 8 * 1024 * 1024
+"""Bytes: more than the largest payload, and little enough to be held while it is verified."""
+
+_ACCOUNT_IN_ARN = 4
+_READING = ("Get", "List", "Invoke")
+
+
+class SandboxDoor:
+    """Verifies requests out of sandboxes."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+
+    async def verified(self, environment: EnvironmentId, request: Request) -> tuple[Session, Scope]:
+        """Who signed this request, and for what; its body is whole then.
+
+        Raises `UnrecognizedClient`, `InvalidSignature` and what else `verify_header` raises, `RequestEntityTooLarge`.
+        """
+        scope = scope_of(request.headers.get("authorization"))
+        token = request.headers.get(TOKEN_HEADER, "")
+        session = self._sessions.read(token, scope.access_key)
+        if session is None or session.environment != environment:
+            raise UnrecognizedClient("The security token included in the request is invalid.")
+        try:
+            body = await request.body.read(LARGEST_REQUEST)
+        except BodyTooLarge as error:
+            raise RequestEntityTooLarge(f"Request must be smaller than {LARGEST_REQUEST} bytes") from error
+        signed = SignedRequest(
+            request.method, request.path, request.query, request.headers, hashlib.sha256(body).hexdigest()
+        )
+        verify_header(signed, self._sessions.secret(token), self._clock.wall())
+        if not {"host", TOKEN_HEADER} <= signed_headers(request.headers["authorization"]):
+            raise InvalidSignature("'Host' and 'X-Amz-Security-Token' must be 'SignedHeaders' in the Authorization.")
+        return session, scope
+
+
+def signed_headers(authorization: str) -> frozenset[str]:
+    """The names of the headers that a signature covers."""
+    return frozenset(authorization.partition("SignedHeaders=")[2].partition(",")[0].strip().split(";"))
+
+
+def caller_as(session: Session, scope: Scope) -> Caller:
+    """The caller that a verified session is, in the region that it signed for."""
+    return Caller(session.account, Region(scope.region), scope.access_key, session.arn)
+
+
+def check_allowed(session: Session, caller: Caller, operation: str, resources: Iterable[str]) -> None:
+    """Raise `AccessDenied` for an operation of Lambda that code in a sandbox may not do: not at all, not in another
+    region, or not to these names, ARNs and parts of ARNs."""
+    refusal = f"User: {session.arn} is not authorized to perform: lambda:{operation}"
+    if caller.region != session.region:
+        raise AccessDenied(f"{refusal} outside of {session.region}")
+    if not operation.startswith(_READING):
+        raise AccessDenied(f"{refusal} because code in a sandbox may only invoke and read")
+    for resource in resources:
+        if _account_of(resource) not in {None, session.account}:
+            raise AccessDenied(f"{refusal} on resource: {resource}")
+
+
+def _account_of(resource: str) -> str | None:
+    """The account that an ARN, or the form `account:function:name`, names; None if it names none."""
+    parts = resource.split(":")
+    if parts[0] == "arn":
+        return parts[4] if len(parts) > _ACCOUNT_IN_ARN else ""
+    return parts[0] if len(parts) > 1 and parts[0].isdigit() else None
