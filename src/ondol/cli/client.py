@@ -112,6 +112,9 @@ class Client:
     def status(self) -> dict[str, Any]:
         return self._json(self._request("GET", "/_ondol/status", "lambda"))
 
+    def reset(self) -> dict[str, Any]:
+        return self._json(self._request("POST", "/_ondol/reset", "lambda"))
+
     def _lambda(
         self, method: str, path: str, members: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:

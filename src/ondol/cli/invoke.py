@@ -10,7 +10,8 @@ import typer
 from ondol.cli.client import DEFAULT_ENDPOINT, Client, Invoked, Refused
 from ondol.cli.console import Progress, say
 from ondol.cli.failure import CommandFailed, no_such_function
-from ondol.cli.options import Endpoint, Json, Name
+from ondol.cli.options import Endpoint, Json, Name, Set
+from ondol.cli.samples import sample
 
 
 def invoke(
@@ -19,17 +20,21 @@ def invoke(
         str, typer.Argument(help="The event, as JSON; @FILE reads it from a file, - from stdin.", show_default=False)
     ] = "",
     *,
+    event: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A sample event instead; see: ondol event.", show_default=False)
+    ] = None,
+    settings: Set = None,
     tail: Annotated[bool, typer.Option("--tail", "--logs", help="Show what it logged, on stderr.")] = False,
     qualifier: Annotated[str | None, typer.Option(help="A version or an alias.", show_default="$LATEST")] = None,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
     as_json: Json = False,
 ) -> None:
     """Run a function and print its result. Ends with 1 if the function failed."""
-    event = _read(payload)
+    sent = _event(payload, event, settings or [])
     client = Client(endpoint)
     try:
         with Progress(f"{name} is running"):
-            invoked = client.invoke(name, event, qualifier, tail)
+            invoked = client.invoke(name, sent, qualifier, tail)
     except Refused as refused:
         raise no_such_function(name) if refused.not_found and qualifier is None else refused from refused
     if as_json:
@@ -42,6 +47,17 @@ def invoke(
         sys.stdout.buffer.flush()
     if invoked.function_error:
         raise CommandFailed(f"{name} failed ({invoked.function_error}). Its log: ondol logs {name}")
+
+
+def _event(payload: str, name: str | None, settings: list[str]) -> bytes:
+    """The event's bytes, from wherever it is to come. Raises `CommandFailed` if that is not clear."""
+    if name is None:
+        if settings:
+            raise CommandFailed("--set changes a sample event: name one with --event.", 2)
+        return _read(payload)
+    if payload:
+        raise CommandFailed("Give a payload or --event, not both.", 2)
+    return json.dumps(sample(name, settings)).encode()
 
 
 def _read(payload: str) -> bytes:

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -20,7 +20,27 @@ _OVERLAP_MS = 2000
 """Streams reach the disk one after the other: so far back a later question looks for lines that came late."""
 
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PLATFORM_LINES = ("INIT_START ", "START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
+PLATFORM_LINES = ("INIT_START ", "START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
+
+
+class LogReader:
+    """A group's events, each once, in the order in which they can be known."""
+
+    def __init__(self, client: Client, group: str, since_ms: int) -> None:
+        self._client = client
+        self._group = group
+        self._since = self._newest = since_ms
+        self._seen: dict[str, int] = {}
+
+    def unseen(self) -> Iterator[dict[str, Any]]:
+        """What has come since it was asked before. Raises `Refused`, `not_found` where nothing was logged yet."""
+        oldest = max(self._since, self._newest - _OVERLAP_MS)
+        self._seen = {event_id: at for event_id, at in self._seen.items() if at >= oldest}
+        for event in self._client.log_events(self._group, oldest):
+            if event["eventId"] not in self._seen:
+                self._seen[event["eventId"]] = event["timestamp"]
+                self._newest = max(self._newest, event["timestamp"])
+                yield event
 
 
 def logs(
@@ -36,7 +56,7 @@ def logs(
     client = Client(endpoint)
     group, exists = _group(client, name)
     try:
-        for event in _events(client, group, start, follow):
+        for event in _events(LogReader(client, group, start), follow):
             if event is None:
                 if not exists:
                     raise no_such_function(name)
@@ -63,20 +83,21 @@ def _group(client: Client, name: str) -> tuple[str, bool]:
         if not refused.not_found:
             raise
         return f"/aws/lambda/{name}", False
-    return configuration.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"), True
+    return group_of(configuration, name), True
 
 
-def _events(client: Client, group: str, start: int, follow: bool) -> Iterator[dict[str, Any] | None]:
+def group_of(configuration: Mapping[str, Any], name: str) -> str:
+    """Where a function logs to."""
+    group: str = configuration.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}")
+    return group
+
+
+def _events(reader: LogReader, follow: bool) -> Iterator[dict[str, Any] | None]:
     """Events as they come; None once, if there is no group yet."""
-    shown: dict[str, int] = {}
-    newest, waiting = start, False
+    waiting = False
     while True:
         try:
-            for event in client.log_events(group, max(start, newest - _OVERLAP_MS)):
-                if event["eventId"] not in shown:
-                    shown[event["eventId"]] = event["timestamp"]
-                    newest = max(newest, event["timestamp"])
-                    yield event
+            yield from reader.unseen()
         except Refused as refused:
             if not refused.not_found:
                 raise
@@ -85,7 +106,6 @@ def _events(client: Client, group: str, start: int, follow: bool) -> Iterator[di
             waiting = True
         if not follow:
             return
-        shown = {event_id: at for event_id, at in shown.items() if at >= newest - _OVERLAP_MS}
         sys.stdout.flush()
         time.sleep(_POLL_S)
 
@@ -95,6 +115,7 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
         typer.echo(json.dumps(event))
         return
     moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
-    message = event["message"].rstrip("\n")
+    # Runtimes keep the lines of one record together with carriage returns, which a terminal takes at their word.
+    message = event["message"].rstrip("\n").replace("\r", "\n")
     typer.secho(f"{moment.removesuffix('+00:00')}Z ", dim=True, nl=False)
-    typer.secho(message, dim=message.startswith(_PLATFORM_LINES))
+    typer.secho(message, dim=message.startswith(PLATFORM_LINES))

@@ -8,11 +8,14 @@ import typer
 import ondol
 from ondol.cli.delete import delete
 from ondol.cli.deploy import deploy
+from ondol.cli.dev import dev
 from ondol.cli.doctor import doctor
+from ondol.cli.event import event
 from ondol.cli.failure import CommandFailed
 from ondol.cli.invoke import invoke
 from ondol.cli.list import list_functions
 from ondol.cli.logs import logs
+from ondol.cli.reset import reset
 from ondol.cli.status import status
 from ondol.cli.up import up
 
@@ -20,10 +23,13 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 
 app.command("up")(up)
 app.command("deploy")(deploy)
+app.command("dev")(dev)
+app.command("event")(event)
 app.command("invoke")(invoke)
 app.command("logs")(logs)
 app.command("list")(list_functions)
 app.command("delete")(delete)
+app.command("reset")(reset)
 app.command("status")(status)
 app.command("doctor")(doctor)
 

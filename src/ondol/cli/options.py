@@ -17,4 +17,12 @@ Endpoint = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change a member of the sample event, such as Records.0.s3.object.key=a.txt; may be repeated.",
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The function's name or ARN.", show_default=False)]

@@ -68,3 +68,10 @@ class LogQueries(Protocol):
         ...
 
     def operations(self) -> frozenset[str]: ...
+
+    async def forget_all(self) -> None:
+        """Delete every group, durably. Whoever has a log open from before writes to nowhere.
+
+        Raises `PlatformError` if the disk could not; some may be gone then.
+        """
+        ...

@@ -18,10 +18,13 @@ _EVENT_OVERHEAD = 120
 class BufferedLog:
     """The lines of one stream that wait for the disk (`OpenLog`)."""
 
-    __slots__ = ("_buffer", "dropped", "lines", "noted", "stream")
+    __slots__ = ("_buffer", "dropped", "era", "lines", "noted", "stream")
 
     def __init__(self, stream: LogStream, buffer: "LineBuffer") -> None:
         self.stream = stream
+        self.era = buffer.era
+        """Its lines count as long as this is the buffer's."""
+
         self.lines: list[LogEvent] = []
         self.dropped = 0
         self.noted = False
@@ -49,6 +52,9 @@ class LineBuffer:
         """Bytes that ever came in; `taken`: that ever went out. Each is changed on one side only, but for shedding."""
 
         self.taken = 0
+        self.era = 0
+        """How often all that was open has been forgotten. Changed with the lock held."""
+
         self._lock = lock
         self._wake = wake
         self._noted: list[BufferedLog] = []
@@ -94,7 +100,8 @@ class LineBuffer:
             del log.lines[: len(lines)]
             self.taken += _sizes(lines)
             dropped, log.dropped = log.dropped, 0
-            batch.append((log, lines, dropped))
+            if log.era == self.era:
+                batch.append((log, lines, dropped))
         return batch
 
     def put_back(self, log: BufferedLog, lines: Sequence[LogEvent]) -> None:

@@ -6,7 +6,9 @@ however many streams there are; from then on the one writer keeps what is in mem
 threads; the event loop never does.
 """
 
+import contextlib
 import os
+import shutil
 import threading
 from bisect import insort
 from collections.abc import Iterator
@@ -146,6 +148,15 @@ class Catalogue:
                 group.names.remove(name)
             self._bytes -= cost(segment)
 
+    def clear(self) -> None:
+        """Delete every group; when this returns that is on the disk. Raises `OSError`, and then some may be left."""
+        with self._lock, contextlib.suppress(FileNotFoundError):
+            self._regions.clear()
+            self._bytes = 0
+            for account in list(self._directory.iterdir()):
+                shutil.rmtree(account)
+            _sync(self._directory)
+
     @property
     def bytes(self) -> int:
         """What all segments read so far cost on disk."""
@@ -203,6 +214,14 @@ class Catalogue:
             }
             group.names = sorted(segments)
         return group.streams
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _entries(

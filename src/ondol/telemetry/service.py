@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ondol.model.errors import Outcome, PlatformError
 from ondol.model.ids import AccountId, Region
 from ondol.model.time import Clock
 from ondol.telemetry.api import LogLimits, LogStream, OpenLog
@@ -36,6 +37,13 @@ class TelemetryService:
 
     def operations(self) -> frozenset[str]:
         return frozenset(OPERATIONS)
+
+    async def forget_all(self) -> None:
+        """See `LogQueries`."""
+        try:
+            await asyncio.wrap_future(self._writer.forget())
+        except OSError as error:
+            raise PlatformError(f"not every log was deleted: {error}", Outcome.UNKNOWN) from error
 
     async def close(self) -> None:
         """Bring everything to the disk and end."""

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from operator import attrgetter
 from pathlib import Path
 
@@ -51,13 +52,14 @@ class _Live(msgspec.Struct):
 
 
 class LogWriter:
-    """`open` and what it answers belong to the event loop, `flush` and `close` to other threads."""
+    """`open` and what it answers belong to the event loop, as does `forget`; `flush` and `close` to other threads."""
 
     def __init__(self, catalogue: Catalogue, clock: Clock, limits: LogLimits) -> None:
         self._catalogue = catalogue
         self._clock = clock
         self._limits = limits
         self._waiting: list[threading.Event] = []
+        self._forgetting: list[Future[None]] = []
         self._closing = False
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
@@ -83,6 +85,15 @@ class LogWriter:
             self._changed.notify()
         return done.wait(timeout_s)
 
+    def forget(self) -> Future[None]:
+        """Delete all that was written before. From now on, what logs that are open take goes nowhere."""
+        done: Future[None] = Future()
+        with self._changed:
+            self._buffer.era += 1
+            self._forgetting.append(done)
+            self._changed.notify()
+        return done
+
     def close(self) -> None:
         """Flush and end. What a broken disk does not take even now is lost, and said."""
         with self._changed:
@@ -96,7 +107,10 @@ class LogWriter:
                 self._await_work()
                 batch = self._buffer.take()
                 waiting, self._waiting = self._waiting, []
+                forgetting, self._forgetting = self._forgetting, []
                 closing = self._closing
+            for forgotten in forgetting:
+                self._forget_all(forgotten)
             failed = self._append_all(batch)
             if failed and not closing:
                 self._put_back(failed, waiting)
@@ -115,10 +129,10 @@ class LogWriter:
         if self._failing:
             self._changed.wait_for(lambda: self._closing, _RETRY_AFTER_S)
             return
-        while not (len(self._buffer) or self._waiting or self._closing):
+        while not (len(self._buffer) or self._waiting or self._forgetting or self._closing):
             if not self._changed.wait(_MEASURE_EVERY_S if self._measuring is not None else None):
                 return
-        self._changed.wait_for(lambda: self._waiting or self._closing, _FLUSH_AFTER_S)
+        self._changed.wait_for(lambda: self._waiting or self._forgetting or self._closing, _FLUSH_AFTER_S)
 
     def _append_all(self, batch: list[tuple[BufferedLog, list[LogEvent], int]]) -> list[_Lines]:
         """Write a batch, stream by stream. What could not be written is the answer."""
@@ -155,6 +169,15 @@ class LogWriter:
         self._live[stream] = _Live(grown, self._clock.now())
         if live is not None and live.segment.path != grown.path:
             self._trim(stream)
+
+    def _forget_all(self, done: Future[None]) -> None:
+        self._live.clear()
+        try:
+            self._catalogue.clear()
+        except OSError as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
     def _put_back(self, failed: list[_Lines], waiting: list[threading.Event]) -> None:
         with self._changed:

@@ -1,0 +1,28 @@
+"""`ondol reset`: begin anew, with no function and no log."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ondol.cli.client import DEFAULT_ENDPOINT, Client
+from ondol.cli.console import say
+from ondol.cli.failure import CommandFailed
+from ondol.cli.options import Endpoint
+
+
+def reset(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """Delete every function and every log, of all accounts and regions."""
+    client = Client(endpoint)
+    client.status()  # who asks wants to know now if there is none
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandFailed("Deleting everything needs a yes, and nobody is there to ask. Add --yes.", 2)
+        if not typer.confirm(f"Delete every function and every log of the ondol at {client.endpoint}?", err=True):
+            raise CommandFailed("Nothing was deleted.")
+    number = client.reset()["functions"]
+    say(f"Deleted {number} {'function' if number == 1 else 'functions'} and all logs.")
