@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from ondol.sandbox.driver import Exit, StartSpec, UnpackLimits
+from ondol.sandbox.driver import Exit, StartSpec
 from ondol.sandbox.jail.unpack import Unpacker
+from ondol.sandbox.limits import UnpackLimits
 from ondol.sandbox.simulated import Answer, Die, Hang, Phase, Raise
 
 LARGE = 7_000_000

@@ -12,7 +12,7 @@ import pytest
 from ondol.model.runtime import Launch, Runtime
 from ondol.runtimes import catalog
 from ondol.runtimes.sdk import PACKAGES
-from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import base_system, baseroot
 
 pytestmark = pytest.mark.root

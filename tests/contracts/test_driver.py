@@ -14,17 +14,9 @@ from sandbox_functions import FUNCTIONS, LARGE, LAYER, NUMBERED_LINES, Scripted,
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Runtime
 from ondol.runtimes import catalog
-from ondol.sandbox.driver import (
-    Driver,
-    Exit,
-    Sandbox,
-    SandboxError,
-    SandboxGone,
-    SlotSpec,
-    StartSpec,
-    UnpackLimits,
-    UnpackRefused,
-)
+from ondol.sandbox.driver import Driver, Exit, Sandbox, SlotSpec, StartSpec
+from ondol.sandbox.errors import SandboxError, SandboxGone, UnpackRefused
+from ondol.sandbox.limits import UnpackLimits
 from ondol.sandbox.simulated import SimulatedDriver
 
 CODE = CodeDigest("a" * 64)

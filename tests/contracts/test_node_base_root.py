@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ondol.runtimes import catalog
-from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import base_node, base_system, baseroot
 
 NODES = [found for name, found in catalog.find().runtimes.items() if name.startswith("nodejs")]

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ondol.runtimes import catalog
-from ondol.sandbox.driver import Exit, SandboxError, SlotSpec
+from ondol.sandbox.driver import Exit, SlotSpec
+from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail.driver import JailDriver
 
 pytestmark = pytest.mark.root

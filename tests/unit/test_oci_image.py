@@ -36,10 +36,11 @@ from ondol.runtimes.oci.kept import FetchedImage, sweep
 from ondol.runtimes.oci.launch import runtime_on
 from ondol.runtimes.oci.reference import LocalImage, RegistryImage, parse
 from ondol.runtimes.oci.registry import check_url
-from ondol.sandbox.driver import SandboxError, UnpackLimits, UnpackRefused
+from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.jail import image_root, layer_stream
 from ondol.sandbox.jail.layer_stream import LayerStream
 from ondol.sandbox.jail.layer_tree import LayerTree
+from ondol.sandbox.limits import UnpackLimits
 
 LIMITS = UnpackLimits(bytes=1_000_000, entries=100)
 DIRECTORY, SYMLINK, HARD_LINK = tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE

@@ -9,7 +9,8 @@ import virtual_loop
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox import memory_transport
-from ondol.sandbox.driver import Exit, SlotSpec, StartSpec, UnpackLimits
+from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
+from ondol.sandbox.limits import UnpackLimits
 from ondol.sandbox.simulated import Answer, Die, Phase, SimulatedDriver, SimulatedSandbox
 
 HOUR = 3600.0

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ondol.sandbox.driver import SandboxError, UnpackLimits, UnpackRefused
+from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.jail import unpack
 from ondol.sandbox.jail.unpack import Unpacker
+from ondol.sandbox.limits import UnpackLimits
 
 LIMITS = UnpackLimits(bytes=1_000_000, entries=100)
 

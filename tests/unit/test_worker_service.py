@@ -16,7 +16,8 @@ from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, Region, Reques
 from ondol.model.limits import AccountLimits
 from ondol.model.runtime import Launch, Runtime
 from ondol.model.time import WallTime
-from ondol.sandbox.driver import StartSpec, UnpackLimits
+from ondol.sandbox.driver import StartSpec
+from ondol.sandbox.limits import UnpackLimits
 from ondol.sandbox.simulated import Answer, Behaviour, Phase, SimulatedDriver
 from ondol.telemetry.api import LogStream
 from ondol.worker.api import Started, StartRequest

@@ -129,7 +129,8 @@ def _sandboxes(data_dir: Path) -> tuple[dict[str, Any] | None, str | None, list[
     """What the driver enforces, or why it cannot be used, and its shortfalls."""
     import asyncio  # noqa: PLC0415 - `ondol --help` does without
 
-    from ondol.sandbox.driver import Capabilities, SandboxError  # noqa: PLC0415
+    from ondol.sandbox.driver import Capabilities  # noqa: PLC0415
+    from ondol.sandbox.errors import SandboxError  # noqa: PLC0415
     from ondol.sandbox.jail.driver import JailDriver  # noqa: PLC0415
 
     async def probe(directory: Path) -> Capabilities:

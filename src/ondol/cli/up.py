@@ -67,7 +67,7 @@ def up(
         raise CommandFailed(str(error), 2) from error
     from ondol.assembly import run  # noqa: PLC0415 - all of ondol
     from ondol.companion import CompanionError  # noqa: PLC0415
-    from ondol.sandbox.driver import SandboxError  # noqa: PLC0415
+    from ondol.sandbox.errors import SandboxError  # noqa: PLC0415
     from ondol.store.protocol import StoreError  # noqa: PLC0415
 
     try:

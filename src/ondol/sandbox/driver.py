@@ -22,18 +22,7 @@ import msgspec
 
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Runtime
-
-
-class SandboxError(Exception):
-    """The driver could not do what it was asked; the text says why and what would help."""
-
-
-class SandboxGone(SandboxError):
-    """The sandbox this was meant for has ended."""
-
-
-class UnpackRefused(Exception):
-    """A package that must not be unpacked: the text says which entry, and why."""
+from ondol.sandbox.limits import UnpackLimits
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -92,13 +81,6 @@ class Exit(msgspec.Struct, frozen=True):
 class Stats(msgspec.Struct, frozen=True):
     memory_peak_bytes: int
     cpu_time_ns: int
-
-
-class UnpackLimits(msgspec.Struct, frozen=True):
-    """Counted on what is written, not on what the archive's directory says."""
-
-    bytes: int = 262_144_000
-    entries: int = 100_000
 
 
 class Guest(Protocol):

@@ -22,17 +22,9 @@ import msgspec
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Runtime
 from ondol.sandbox import memory_transport
-from ondol.sandbox.driver import (
-    Capabilities,
-    Exit,
-    Guest,
-    SandboxError,
-    SandboxGone,
-    SlotSpec,
-    StartSpec,
-    Stats,
-    UnpackLimits,
-)
+from ondol.sandbox.driver import Capabilities, Exit, Guest, SlotSpec, StartSpec, Stats
+from ondol.sandbox.errors import SandboxError, SandboxGone
+from ondol.sandbox.limits import UnpackLimits
 
 SIGTERM = 15
 KILLED = 9

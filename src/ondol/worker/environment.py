@@ -13,7 +13,8 @@ from ondol.model.ids import EnvironmentId, RequestId
 from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import STREAMED, Phases
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
-from ondol.sandbox.driver import Exit, Sandbox, SandboxError, StartSpec
+from ondol.sandbox.driver import Exit, Sandbox, StartSpec
+from ondol.sandbox.errors import SandboxError
 from ondol.worker.allowance import Allowance
 from ondol.worker.api import (
     EnvironmentBusy,

@@ -20,7 +20,9 @@ from ondol.model.limits import FULL_PROCESSOR_MB, Phases
 from ondol.model.runtime import Runtime
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
 from ondol.model.timers import TimerWheel
-from ondol.sandbox.driver import Driver, Sandbox, SandboxError, StartSpec, UnpackLimits, UnpackRefused
+from ondol.sandbox.driver import Driver, Sandbox, StartSpec
+from ondol.sandbox.errors import SandboxError, UnpackRefused
+from ondol.sandbox.limits import UnpackLimits
 from ondol.telemetry.api import LogSink, LogStream
 from ondol.worker.api import (
     EnvironmentBusy,

@@ -9,7 +9,8 @@ import msgspec
 from ondol.background import Background
 from ondol.model.ids import AccountId, SandboxId
 from ondol.model.runtime import Runtime
-from ondol.sandbox.driver import Driver, Sandbox, SandboxError, SlotSpec
+from ondol.sandbox.driver import Driver, Sandbox, SlotSpec
+from ondol.sandbox.errors import SandboxError
 
 
 class SlotKey(msgspec.Struct, frozen=True):

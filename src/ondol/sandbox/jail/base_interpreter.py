@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ondol.model.runtime import Runtime
-from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.errors import SandboxError
 
 LOCATE_TIMEOUT_S = 10
 

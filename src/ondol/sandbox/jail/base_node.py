@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from ondol.model.runtime import Runtime
-from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.errors import SandboxError
 
 PROGRAM = "/var/lang/bin/node"
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ondol.model.runtime import Runtime
-from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import base_interpreter, base_node, base_system
 
 NOBODY = 65534

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from ondol.sandbox.driver import SandboxError, UnpackRefused
+from ondol.sandbox.errors import SandboxError, UnpackRefused
 
 DESCRIPTORS = 64
 """That it may open beside those which are given to it."""

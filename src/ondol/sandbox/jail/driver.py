@@ -20,12 +20,14 @@ import msgspec
 from ondol.linux import cgroups, namespaces
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Launch, Runtime
-from ondol.sandbox.driver import Capabilities, Sandbox, SandboxError, SlotSpec, UnpackLimits, UnpackRefused
+from ondol.sandbox.driver import Capabilities, Sandbox, SlotSpec
+from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.link import Link
 from ondol.sandbox.jail.relay.handle import Reach, RelayHandle
 from ondol.sandbox.jail.sandbox import JailSandbox
 from ondol.sandbox.jail.spawner import SCRATCH, USERS
+from ondol.sandbox.limits import UnpackLimits
 
 FIRST_USER = 1_900_000_000
 """Above what distributions and container runtimes hand out. Each data directory has a block of `USERS` of its own."""

@@ -17,11 +17,12 @@ from typing import IO
 
 import msgspec
 
-from ondol.sandbox.driver import SandboxError, UnpackLimits, UnpackRefused
+from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.jail.base_system import CONFIGURATION
 from ondol.sandbox.jail.confinement import Budget, fill_confined
 from ondol.sandbox.jail.layer_stream import LayerStream
 from ondol.sandbox.jail.layer_tree import LayerTree
+from ondol.sandbox.limits import UnpackLimits
 
 LIMITS = UnpackLimits(bytes=10 << 30, entries=1_000_000)
 """AWS's for an image uncompressed (Lambda quotas), and room for more files than any has."""

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Any
 
-from ondol.sandbox.driver import UnpackRefused
+from ondol.sandbox.errors import UnpackRefused
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 CHUNK_BYTES = 1 << 20

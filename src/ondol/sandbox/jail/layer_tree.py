@@ -13,7 +13,8 @@ import tarfile
 from collections.abc import Iterable
 from typing import IO
 
-from ondol.sandbox.driver import UnpackLimits, UnpackRefused
+from ondol.sandbox.errors import UnpackRefused
+from ondol.sandbox.limits import UnpackLimits
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"

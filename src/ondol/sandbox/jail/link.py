@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import channel
 
 Ended = Callable[[str, int, bool], None]

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from ondol.linux.cgroups import Cgroups, Measures
 from ondol.model.ids import SandboxId
 from ondol.model.runtime import Launch, Runtime
-from ondol.sandbox.driver import Exit, Guest, SandboxError, SandboxGone, StartSpec, Stats
+from ondol.sandbox.driver import Exit, Guest, StartSpec, Stats
+from ondol.sandbox.errors import SandboxError, SandboxGone
 from ondol.sandbox.jail.channel import MAX_BYTES
 from ondol.sandbox.jail.link import Link, SpawnerGone
 

@@ -16,8 +16,9 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from ondol.sandbox.driver import UnpackLimits, UnpackRefused
+from ondol.sandbox.errors import UnpackRefused
 from ondol.sandbox.jail.confinement import Budget, fill_confined
+from ondol.sandbox.limits import UnpackLimits
 
 UNIX_SYSTEMS = frozenset({3, 19})
 """Systems (of the archive's writer) whose entries carry a Unix mode: Unix and macOS."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ondol.model.ids import SandboxId
-from ondol.sandbox.driver import SandboxError
+from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import channel
 
 

@@ -9,5 +9,8 @@ alone, so that it starts in some 30 ms and stays small.
 USERS = 65536
 """Reserved for one data directory; a sandbox takes two."""
 
+ARCHIVE_REFUSED = 3
+"""The exit status of `slow.py` for an archive that must not be unpacked."""
+
 SCRATCH = "scratch"
 """The directory, of those in the data directory, over which the spawner has a file system of its own."""

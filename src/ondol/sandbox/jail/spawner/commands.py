@@ -22,14 +22,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED
 from ondol.sandbox.jail.spawner.slot import Means, Slot
 from ondol.sandbox.jail.spawner.zygotes import SLOW, Zygote, Zygotes
 
 AT_ONCE = 8
 """Slots prepared at one time: more would only make each later, and a start behind them."""
-
-ARCHIVE_REFUSED = 3
-"""The exit status of `slow.py` for an archive that must not be unpacked."""
 
 GONE = "gone"
 REFUSED = "refused"

@@ -1,6 +1,7 @@
 """What takes long, as child processes of the spawner: base roots, unpacking, forgetting a tree.
 
-A program of its own, because it needs the whole of ondol, which the spawner does without. Exit status: 0,
+A program of its own, because it needs much of ondol, which the spawner does without. Each order imports what it needs:
+for the unpacking of a small package, to import the rest would take longer than the work. Exit status: 0,
 `ARCHIVE_REFUSED` for an archive that must not be unpacked, 1 for all else; stderr says why.
 """
 
@@ -10,14 +11,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[4]))
 
-import msgspec
-
-from ondol.model.runtime import Runtime
-from ondol.sandbox.driver import SandboxError, UnpackLimits, UnpackRefused
-from ondol.sandbox.jail import image_root
-from ondol.sandbox.jail.baseroot import build
-from ondol.sandbox.jail.spawner.commands import ARCHIVE_REFUSED
-from ondol.sandbox.jail.unpack import unpack_confined
+from ondol.sandbox.errors import SandboxError, UnpackRefused
+from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED
 
 ARCHIVE = 0
 """The archive to unpack is standard input."""
@@ -31,12 +26,11 @@ def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case ["root", runtime, directory]:
-                build(msgspec.json.decode(runtime, type=Runtime), Path(directory))
+                _build_root(runtime, Path(directory))
             case ["image", directory, user]:
-                image_root.build(Path(directory), int(user))
+                _build_image(Path(directory), int(user))
             case ["unpack", directory, size, entries, user]:
-                limits = UnpackLimits(bytes=int(size), entries=int(entries))
-                unpack_confined(ARCHIVE, Path(directory), limits, int(user))
+                _unpack(Path(directory), int(size), int(entries), int(user))
             case ["discard", directory]:
                 # Renamed first: half a tree must not be found under its digest.
                 doomed = Path(directory).with_name(f".{Path(directory).name}.discarded")
@@ -49,6 +43,28 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _build_root(described: str, directory: Path) -> None:
+    import msgspec  # noqa: PLC0415
+
+    from ondol.model.runtime import Runtime  # noqa: PLC0415
+    from ondol.sandbox.jail.baseroot import build  # noqa: PLC0415
+
+    build(msgspec.json.decode(described, type=Runtime), directory)
+
+
+def _build_image(directory: Path, user: int) -> None:
+    from ondol.sandbox.jail import image_root  # noqa: PLC0415
+
+    image_root.build(directory, user)
+
+
+def _unpack(directory: Path, size: int, entries: int, user: int) -> None:
+    from ondol.sandbox.jail.unpack import unpack_confined  # noqa: PLC0415
+    from ondol.sandbox.limits import UnpackLimits  # noqa: PLC0415
+
+    unpack_confined(ARCHIVE, directory, UnpackLimits(size, entries), user)
 
 
 if __name__ == "__main__":
