@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import socket
 import threading
 from typing import Any
 
@@ -272,3 +273,21 @@ def test_the_environment_is_as_on_aws(client: Any, name: str) -> None:
     assert variables["AWS_LAMBDA_INITIALIZATION_TYPE"] == "on-demand"
     leaked = {"HOME", "USER", "PYENV_ROOT", "VIRTUAL_ENV", "SSL_CERT_FILE", "ONDOL_ENDPOINT"} & set(variables)
     assert not leaked
+
+
+def test_who_stops_sending_while_it_waits_for_an_environment_is_answered_at_once(
+    client: Any, name: str, ondol: OndolProcess
+) -> None:
+    create(client, name, "import time\ntime.sleep(8)\ndef h(event, context):\n    return 1", Timeout=20)
+    host, _, port = ondol.endpoint.removeprefix("http://").rpartition(":")
+    credential = "Credential=000000000000/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
+    head = f"POST /2015-03-31/functions/{name}/invocations HTTP/1.1\r\nHost: {host}:{port}\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(
+            f"{head}Authorization: AWS4-HMAC-SHA256 {credential}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+        )
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 503 ")

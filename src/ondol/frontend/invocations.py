@@ -117,13 +117,13 @@ class Invocations:
         self._waiting[request] = invocation
         self._perform(self._assignment.arrived(request, target.version.id, target.pool, self._clock.now()))
 
-    def client_gone(self, invocation: Invocation) -> bool:
-        """Nobody waits for the answer: what has not begun is dropped (True); what runs goes on, as on AWS."""
+    def client_gone(self, invocation: Invocation) -> None:
+        """Nobody waits for the answer: what has not begun is dropped; what runs goes on, as on AWS."""
         request = invocation.request_id
-        if self._waiting.pop(request, None) is None:
-            return False
-        self._perform(self._assignment.gave_up(request, invocation.target.version.id, self._clock.now()))
-        return True
+        if self._waiting.pop(request, None) is not None:
+            self._perform(self._assignment.gave_up(request, invocation.target.version.id, self._clock.now()))
+            # It may have closed one direction only; and an answer is what lets its connection end.
+            invocation.client.refuse(PlatformError("the client went away", Outcome.NOT_STARTED))
 
     # As a holder of permits
 

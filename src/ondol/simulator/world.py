@@ -137,6 +137,7 @@ class _Client:
     def __init__(self, request: RequestId, notes: Notes) -> None:
         self._request = request
         self._notes = notes
+        self._leaving = False
 
     async def read(self) -> bytes:
         return b""
@@ -158,12 +159,16 @@ class _Client:
             self._notes.note("refuse", self._request, detail=error.members["Reason"])
         else:
             assert isinstance(error, PlatformError)
+            if self._leaving:
+                self._notes.note("gone", self._request, detail=GONE)
+                return
             why = NO_ROOM if error.outcome is Outcome.NOT_STARTED else ABANDONED
             self._notes.note("fail", self._request, detail=why)
 
     def go_away(self, frontend: Invocations, invocation: Invocation) -> None:
-        if frontend.client_gone(invocation):
-            self._notes.note("gone", self._request, detail=GONE)
+        self._leaving = True
+        frontend.client_gone(invocation)
+        self._leaving = False
 
 
 class _NoLogs:
