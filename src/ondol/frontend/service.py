@@ -98,8 +98,7 @@ class FrontendService:
         answering: Awaitable[None]
         try:
             refuse_web_pages(request.headers)
-            presigned = is_presigned(request.query)
-            scope = presigned_scope(request.query) if presigned else scope_of(request.headers.get("authorization"))
+            scope, presigned = _claim(request)
             caller = caller_of(scope)
             if scope.service != LAMBDA and not (presigned and scope.service in OWN):
                 answering = self._others.serve(scope.service, caller, request_id, request, response)
@@ -108,13 +107,10 @@ class FrontendService:
                 answering = self._download(request, response)
             else:
                 match = self._wire.match(request.method, request.path, request.query)
-                if match is not None and match.operation in OPERATIONS:
-                    begun = self._invoke.serve(match, caller, request_id, request, response)
-                    if begun is None:
-                        return None
-                    answering = begun
-                else:
-                    answering = self._answer(match, caller, request_id, request, response)
+                begun = self._begin(match, caller, request_id, request, response)
+                if begun is None:
+                    return None
+                answering = begun
         except OndolError as error:
             self._refuse(error, request_id, request, response)
             return None
@@ -140,7 +136,7 @@ class FrontendService:
         self, environment: EnvironmentId, request_id: RequestId, request: Request, response: Response
     ) -> None:
         refuse_web_pages(request.headers)
-        claimed = _scope(request)
+        claimed, _ = _claim(request)
         if claimed.service not in OWN:
             # The server that this goes on to judges for itself who may call it.
             await self._others.serve(claimed.service, caller_of(claimed), request_id, request, response)
@@ -152,12 +148,17 @@ class FrontendService:
             return
         match = self._wire.match(request.method, request.path, request.query)
         check_allowed(session, caller, match.operation if match else request.path, match.uri.values() if match else ())
+        begun = self._begin(match, caller, request_id, request, response)
+        if begun is not None:
+            await begun
+
+    def _begin(
+        self, match: Match | None, caller: Caller, request_id: RequestId, request: Request, response: Response
+    ) -> Awaitable[None] | None:
+        """Answer a request to Lambda, now or later; None if it is in other hands."""
         if match is not None and match.operation in OPERATIONS:
-            begun = self._invoke.serve(match, caller, request_id, request, response)
-            if begun is not None:
-                await begun
-        else:
-            await self._answer(match, caller, request_id, request, response)
+            return self._invoke.serve(match, caller, request_id, request, response)
+        return self._answer(match, caller, request_id, request, response)
 
     def _refuse(self, error: OndolError, request_id: RequestId, request: Request, response: Response) -> None:
         wire = self._logs_wire if TARGET in request.headers else self._wire
@@ -195,8 +196,8 @@ class FrontendService:
         response.send(200, (("Content-Type", "application/zip"),), package)
 
 
-def _scope(request: Request) -> Scope:
-    """Who claims to have signed this request, and for which service."""
+def _claim(request: Request) -> tuple[Scope, bool]:
+    """Who claims to have signed this request, and for which service; and whether they did so in its query."""
     if is_presigned(request.query):
-        return presigned_scope(request.query)
-    return scope_of(request.headers.get("authorization"))
+        return presigned_scope(request.query), True
+    return scope_of(request.headers.get("authorization")), False
