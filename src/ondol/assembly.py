@@ -49,7 +49,6 @@ from ondol.runtimes.catalog import Catalog, RuntimeMissing, find
 from ondol.runtimes.oci.images import Images, check_images
 from ondol.sandbox.driver import Driver
 from ondol.sandbox.jail.driver import JailDriver
-from ondol.sandbox.jail.relay.handle import Reach
 from ondol.store.blobs import DirectoryBlobs
 from ondol.store.protocol import RevisionConflict, Store
 from ondol.store.sqlite import SqliteStore
@@ -260,7 +259,7 @@ async def _serve(config: Config) -> int:
     clock = SystemClock()
     references = check_images(config.runtimes, accepted_runtimes()) if config.runtimes else {}
     catalog = find(config.data_dir / "interpreters.json", references)
-    driver = JailDriver(config.data_dir, [Reach(each.port, each.host, each.port) for each in config.allow_hosts])
+    driver = JailDriver(config.data_dir, config.allow_hosts)
     await driver.open(catalog.of_this_machine)
     drop_all()
     async with _accompanied(config) as completed:

@@ -19,12 +19,13 @@ import msgspec
 
 from ondol.linux import cgroups, namespaces
 from ondol.model.ids import CodeDigest, SandboxId
+from ondol.model.network import AllowedHost
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Capabilities, Sandbox, SlotSpec
 from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.link import Link
-from ondol.sandbox.jail.relay.handle import Reach, RelayHandle
+from ondol.sandbox.jail.relay.handle import RelayHandle
 from ondol.sandbox.jail.sandbox import JailSandbox
 from ondol.sandbox.jail.spawner import SCRATCH, USERS
 from ondol.sandbox.limits import UnpackLimits
@@ -41,9 +42,9 @@ _DIRECTORIES = ("code", "images", "roots", "tmp", SCRATCH)
 class JailDriver:
     """See `ondol.sandbox.driver.Driver`. Needs root, and a data directory of its own."""
 
-    def __init__(self, data_dir: Path, reaches: Sequence[Reach] = ()) -> None:
+    def __init__(self, data_dir: Path, allow_hosts: Sequence[AllowedHost] = ()) -> None:
         self._directory = data_dir
-        self._relay = RelayHandle(reaches)
+        self._relay = RelayHandle(allow_hosts)
         self._lock = -1
         self._link: Link | None = None
         self._spawner: subprocess.Popen[bytes] | None = None

@@ -6,29 +6,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-import msgspec
-
 from ondol.model.ids import SandboxId
+from ondol.model.network import AllowedHost
 from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import channel
-
-
-class Reach(msgspec.Struct, frozen=True):
-    """One thing of the host's that every sandbox reaches."""
-
-    port: int
-    """Of the sandbox's own loopback."""
-
-    host: str
-    host_port: int
 
 
 class RelayHandle:
     """Starts the relay when the first sandbox needs it to be there; without anything to reach there is none."""
 
-    def __init__(self, reaches: Sequence[Reach]) -> None:
-        self._targets = [(reach.host, reach.host_port) for reach in reaches]
-        self.ports = [reach.port for reach in reaches]
+    def __init__(self, allowed: Sequence[AllowedHost]) -> None:
+        self._targets = [(each.host, each.port) for each in allowed]
+        self.ports = [each.port for each in allowed]
+        """Of each sandbox's own loopback: a service is there at its own port."""
+
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
