@@ -10,7 +10,7 @@ from ondol.cli.choice import choose
 from ondol.cli.client import DEFAULT_ENDPOINT, Client
 from ondol.cli.console import Progress, say
 from ondol.cli.deployment import current_of, merged, name_of, pip_of, put, ready, variables_of
-from ondol.cli.options import Endpoint
+from ondol.cli.options import Endpoint, Handler, NearestRuntime, Runtime, Variables
 from ondol.cli.package import REQUIREMENTS, DirectorySource, ZipSource, installed, open_source
 
 if TYPE_CHECKING:
@@ -23,17 +23,12 @@ def deploy(
     ],
     *,
     name: Annotated[str | None, typer.Option(help="The function's name.", show_default="that of DIR or ZIP")] = None,
-    runtime: Annotated[str | None, typer.Option(help="Such as python3.13.", show_default="guessed")] = None,
-    handler: Annotated[str | None, typer.Option(help="Such as app.handler.", show_default="guessed")] = None,
+    runtime: Runtime = None,
+    handler: Handler = None,
     memory: Annotated[int | None, typer.Option(help="In MB.", show_default="128")] = None,
     timeout: Annotated[int | None, typer.Option(help="In seconds.", show_default="3")] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An environment variable; may be repeated.")
-    ] = None,
-    nearest_runtime: Annotated[
-        bool,
-        typer.Option("--nearest-runtime", help="Take the nearest Python of this machine if it lacks the one named."),
-    ] = False,
+    env: Variables = None,
+    nearest_runtime: NearestRuntime = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Create a function, or update it if it is there; wait until it can be invoked.

@@ -13,7 +13,7 @@ from ondol.cli.deployment import current_of, name_of, variables_of
 from ondol.cli.failure import CommandFailed
 from ondol.cli.feed import Feed, JsonFeed, TextFeed
 from ondol.cli.logs import LogReader, group_of
-from ondol.cli.options import Endpoint, Json
+from ondol.cli.options import Endpoint, Handler, Json, NearestRuntime, Runtime, Variables
 from ondol.cli.watcher import Watcher
 from ondol.cli.workbench import Wanted, Workbench
 
@@ -27,15 +27,10 @@ def dev(
     ],
     *,
     name: Annotated[str | None, typer.Option(help="The function's name.", show_default="that of DIR")] = None,
-    runtime: Annotated[str | None, typer.Option(help="Such as python3.13.", show_default="guessed")] = None,
-    handler: Annotated[str | None, typer.Option(help="Such as app.handler.", show_default="guessed")] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An environment variable; may be repeated.")
-    ] = None,
-    nearest_runtime: Annotated[
-        bool,
-        typer.Option("--nearest-runtime", help="Take the nearest Python of this machine if it lacks the one named."),
-    ] = False,
+    runtime: Runtime = None,
+    handler: Handler = None,
+    env: Variables = None,
+    nearest_runtime: NearestRuntime = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
     as_json: Json = False,
 ) -> None:

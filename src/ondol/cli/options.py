@@ -26,3 +26,12 @@ Set = Annotated[
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The function's name or ARN.", show_default=False)]
+Runtime = Annotated[str | None, typer.Option(help="Such as python3.13.", show_default="guessed")]
+Handler = Annotated[str | None, typer.Option(help="Such as app.handler.", show_default="guessed")]
+Variables = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="An environment variable; may be repeated.")
+]
+NearestRuntime = Annotated[
+    bool,
+    typer.Option("--nearest-runtime", help="Take the nearest Python of this machine if it lacks the one named."),
+]
