@@ -1,13 +1,13 @@
 """The worker's doors: one for control calls, one (`PayloadDoor`) through which payloads stream both ways."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
+from ondol.control.api import CodeHost
 from ondol.model.errors import OndolError, PlatformError
 from ondol.model.function import FunctionVersion
-from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, RequestId, WorkerId
+from ondol.model.ids import EnvironmentId, RequestId, WorkerId
 from ondol.model.invocation import FunctionFailure
 
 
@@ -122,7 +122,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, gc=False):
     environments: list[EnvironmentStatus]
 
 
-class Worker(PayloadDoor, Protocol):
+class Worker(PayloadDoor, CodeHost, Protocol):
     @property
     def id(self) -> WorkerId: ...
 
@@ -132,17 +132,6 @@ class Worker(PayloadDoor, Protocol):
 
     async def stop(self, environment: EnvironmentId) -> None:
         """End an environment; returns when nothing of it remains. Unknown ones are ignored."""
-        ...
-
-    async def prepare(
-        self,
-        account: AccountId,
-        runtime: str,
-        nearest_runtime: bool,
-        code: CodeDigest,
-        layers: Sequence[CodeDigest] = (),
-    ) -> None:
-        """As `ondol.control.api.CodeHost`."""
         ...
 
     def status(self) -> WorkerStatus: ...
