@@ -14,15 +14,14 @@ from collections.abc import Iterable
 from typing import IO
 
 from ondol.sandbox.errors import UnpackRefused
+from ondol.sandbox.jail.entries import DIRECTORY, NAME_BYTES, Tally, parts_of
 from ondol.sandbox.limits import UnpackLimits
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 CHUNK_BYTES = 1 << 20
-NAME_BYTES = 4080
 DEPTH = 200
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -31,9 +30,11 @@ class LayerTree:
 
     def __init__(self, directory: int, limits: UnpackLimits) -> None:
         self._directory = directory
-        self._limits = limits
-        self._bytes = 0
-        self._entries = 0
+        self._tally = Tally(
+            limits,
+            f"the image holds more than {limits.bytes} bytes",
+            f"the image holds more than {limits.entries} files and directories",
+        )
         self._this_layer: set[int] = set()
         """Inodes that the layer at hand has written or entered: its whiteouts do not concern them."""
 
@@ -105,7 +106,7 @@ class LayerTree:
         if entry.ischr() or entry.isblk():
             self.devices += 1
             return
-        self._count_entry()
+        self._tally.entry()
         if entry.islnk():
             self._hard_link(parent, name, entry.linkname, shown)
         elif entry.issym():
@@ -126,7 +127,7 @@ class LayerTree:
         written = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         with os.fdopen(written, "wb", buffering=0) as file:
             while source is not None and (chunk := source.read(CHUNK_BYTES)):
-                self._count(len(chunk))
+                self._tally.written(len(chunk))
                 file.write(chunk)
             os.fchmod(written, entry.mode & 0o777)
             os.utime(written, ns=(max(0, int(entry.mtime)) * 1_000_000_000,) * 2)
@@ -135,7 +136,7 @@ class LayerTree:
         encoded = os.fsencode(target)
         if not encoded or len(encoded) > NAME_BYTES or b"\0" in encoded:
             raise UnpackRefused(f"'{shown}' is a symbolic link to nothing that a path can name")
-        self._count(len(encoded))
+        self._tally.written(len(encoded))
         os.symlink(encoded, name, dir_fd=parent)
 
     def _hard_link(self, parent: int, name: bytes, target: str, shown: str) -> None:
@@ -176,7 +177,7 @@ class LayerTree:
             if found.st_ino not in self._this_layer:
                 self._remove(directory, os.fsencode(name))
             elif stat.S_ISDIR(found.st_mode):
-                below = os.open(name, _DIRECTORY, dir_fd=directory)
+                below = os.open(name, DIRECTORY, dir_fd=directory)
                 try:
                     self._clear(below)
                 finally:
@@ -184,17 +185,17 @@ class LayerTree:
 
     def _enter(self, parts: list[bytes], shown: str, make: bool = True) -> int:
         """A descriptor of the directory that `parts` name, made where it is missing; no link is followed."""
-        current = os.open(b".", _DIRECTORY, dir_fd=self._directory)
+        current = os.open(b".", DIRECTORY, dir_fd=self._directory)
         for part in parts:
             try:
                 try:
-                    below = os.open(part, _DIRECTORY, dir_fd=current)
+                    below = os.open(part, DIRECTORY, dir_fd=current)
                 except FileNotFoundError:
                     if not make:
                         raise
-                    self._count_entry()
+                    self._tally.entry()
                     os.mkdir(part, 0o755, dir_fd=current)
-                    below = os.open(part, _DIRECTORY, dir_fd=current)
+                    below = os.open(part, DIRECTORY, dir_fd=current)
                 except OSError as error:
                     where = os.fsdecode(part)
                     raise UnpackRefused(
@@ -211,9 +212,9 @@ class LayerTree:
         found = _look(parent, name)
         if found is None or not stat.S_ISDIR(found.st_mode):
             self._remove(parent, name)
-            self._count_entry()
+            self._tally.entry()
             os.mkdir(name, 0o755, dir_fd=parent)
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        return os.open(name, DIRECTORY, dir_fd=parent)
 
     def _remove(self, parent: int, name: bytes) -> None:
         found = _look(parent, name)
@@ -223,16 +224,6 @@ class LayerTree:
             shutil.rmtree(name, dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
-
-    def _count(self, written: int) -> None:
-        self._bytes += written
-        if self._bytes > self._limits.bytes:
-            raise UnpackRefused(f"the image holds more than {self._limits.bytes} bytes")
-
-    def _count_entry(self) -> None:
-        self._entries += 1
-        if self._entries > self._limits.entries:
-            raise UnpackRefused(f"the image holds more than {self._limits.entries} files and directories")
 
 
 def _look(parent: int, name: bytes) -> os.stat_result | None:
@@ -244,15 +235,4 @@ def _look(parent: int, name: bytes) -> os.stat_result | None:
 
 def _parts(name: str) -> list[bytes]:
     """The path of an entry, component by component. Raises `UnpackRefused`."""
-    encoded = os.fsencode(name)
-    shown = name[:200]
-    if b"\0" in encoded:
-        raise UnpackRefused(f"the name {shown!r} holds a null byte")
-    if encoded.startswith(b"/"):
-        raise UnpackRefused(f"'{shown}' is an absolute path")
-    parts = [part for part in encoded.split(b"/") if part not in (b"", b".")]
-    if b".." in parts:
-        raise UnpackRefused(f"'{shown}' leads out of the image")
-    if len(encoded) > NAME_BYTES or len(parts) > DEPTH or any(len(part) > 255 for part in parts):
-        raise UnpackRefused(f"the path '{shown}...' is too long")
-    return parts
+    return parts_of(os.fsencode(name), name[:200], whole="image", depth=DEPTH)

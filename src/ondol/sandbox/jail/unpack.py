@@ -18,6 +18,7 @@ from typing import IO
 
 from ondol.sandbox.errors import UnpackRefused
 from ondol.sandbox.jail.confinement import Budget, fill_confined
+from ondol.sandbox.jail.entries import DIRECTORY, Tally, parts_of
 from ondol.sandbox.limits import UnpackLimits
 
 UNIX_SYSTEMS = frozenset({3, 19})
@@ -26,9 +27,6 @@ UNIX_SYSTEMS = frozenset({3, 19})
 ENCRYPTED = 0x1
 UTF8_NAME = 0x800
 EXTENDED_TIMESTAMP = 0x5455
-
-NAME_BYTES = 4080
-"""A longer path could not be opened below /var/task."""
 
 DEPTH = 255
 TARGET_BYTES = 4095
@@ -44,9 +42,11 @@ class Unpacker:
 
     def __init__(self, directory: int, limits: UnpackLimits) -> None:
         self._directory = directory
-        self._limits = limits
-        self._bytes = 0
-        self._entries = 0
+        self._tally = Tally(
+            limits,
+            f"Unzipped size must be smaller than {limits.bytes} bytes",
+            f"the archive holds more than {limits.entries} files and directories",
+        )
 
     def unpack(self, archive: IO[bytes]) -> None:
         """Write every entry; of two with one name the later stays. Raises `UnpackRefused`, or `OSError`."""
@@ -86,13 +86,13 @@ class Unpacker:
             os.close(parent)
         with os.fdopen(written, "wb", buffering=0) as file, opened.open(entry) as source:
             while chunk := source.read(CHUNK_BYTES):
-                self._count(len(chunk))
+                self._tally.written(len(chunk))
                 file.write(chunk)
             os.fchmod(written, mode)
             os.utime(written, ns=(_modified_ns(entry),) * 2)
 
     def _create(self, parent: int, name: bytes) -> int:
-        self._count_entry()
+        self._tally.entry()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             return os.open(name, flags, 0o600, dir_fd=parent)
@@ -105,8 +105,8 @@ class Unpacker:
             target = source.read(TARGET_BYTES + 1)
         if not target or len(target) > TARGET_BYTES or b"\0" in target:
             raise UnpackRefused(f"'{shown}' is a symbolic link to nothing that a path can name")
-        self._count(len(target))
-        self._count_entry()
+        self._tally.written(len(target))
+        self._tally.entry()
         parent = self._enter(parts[:-1])
         try:
             try:
@@ -119,45 +119,26 @@ class Unpacker:
 
     def _enter(self, parts: list[bytes]) -> int:
         """A descriptor of the directory that `parts` name, made where it is missing; no link is followed."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        current = os.open(b".", flags, dir_fd=self._directory)
+        current = os.open(b".", DIRECTORY, dir_fd=self._directory)
         for part in parts:
             try:
                 try:
-                    below = os.open(part, flags, dir_fd=current)
+                    below = os.open(part, DIRECTORY, dir_fd=current)
                 except FileNotFoundError:
-                    self._count_entry()
+                    self._tally.entry()
                     os.mkdir(part, 0o755, dir_fd=current)
-                    below = os.open(part, flags, dir_fd=current)
+                    below = os.open(part, DIRECTORY, dir_fd=current)
             finally:
                 os.close(current)
             current = below
         return current
-
-    def _count(self, written: int) -> None:
-        self._bytes += written
-        if self._bytes > self._limits.bytes:
-            raise UnpackRefused(f"Unzipped size must be smaller than {self._limits.bytes} bytes")
-
-    def _count_entry(self) -> None:
-        self._entries += 1
-        if self._entries > self._limits.entries:
-            raise UnpackRefused(f"the archive holds more than {self._limits.entries} files and directories")
 
 
 def _parts(entry: zipfile.ZipInfo) -> list[bytes]:
     """The path of an entry, component by component, as the bytes that the archive has. Raises `UnpackRefused`."""
     name = entry.orig_filename.encode("utf-8" if entry.flag_bits & UTF8_NAME else "cp437", "surrogateescape")
     shown = name[:200].decode(errors="backslashreplace")
-    if b"\0" in name:
-        raise UnpackRefused(f"the name {shown!r} holds a null byte")
-    if name.startswith(b"/"):
-        raise UnpackRefused(f"'{shown}' is an absolute path")
-    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
-    if b".." in parts:
-        raise UnpackRefused(f"'{shown}' leads out of the archive")
-    if len(name) > NAME_BYTES or len(parts) > DEPTH or any(len(part) > 255 for part in parts):
-        raise UnpackRefused(f"the path '{shown}...' is too long")
+    parts = parts_of(name, shown, whole="archive", depth=DEPTH)
     if not parts and not name.endswith(b"/"):
         raise UnpackRefused("an entry has no name")
     return parts
