@@ -1,12 +1,16 @@
-"""A Runtime API for one runtime process, in a thread: what is posted is kept, `next` is answered by `invoke`."""
+"""A runtime process, and a Runtime API for it in a thread: what it posts is kept, `next` is answered by `invoke`."""
 
 import contextlib
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from queue import Queue
 from typing import BinaryIO, NamedTuple
+
+from ondol.model.runtime import Runtime
 
 REQUEST_ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:f:live"
@@ -73,7 +77,7 @@ class Platform:
                 given, event = self._events.get()
                 if given.get("stop"):
                     return False
-                connection.sendall(_next(given, event))
+                connection.sendall(next_answer(given, event))
                 continue
             trailers: Mapping[str, str] = {}
             if headers.get("transfer-encoding") == "chunked":
@@ -106,7 +110,8 @@ def _chunked(received: BinaryIO) -> tuple[bytes, dict[str, str]]:
     return body, _fields(received)[1]
 
 
-def _next(headers: dict[str, str], event: bytes) -> bytes:
+def next_answer(headers: dict[str, str], event: bytes) -> bytes:
+    """How an invocation reaches the runtime."""
     fields = {
         "Content-Type": "application/json",
         "Lambda-Runtime-Aws-Request-Id": REQUEST_ID,
@@ -117,3 +122,54 @@ def _next(headers: dict[str, str], event: bytes) -> bytes:
         "Content-Length": str(len(event)),
     }
     return ("HTTP/1.1 200 OK\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n").encode() + event
+
+
+class RuntimeProcess:
+    """A runtime process that serves the function in one directory by our own bootstrap."""
+
+    def __init__(
+        self, runtime: Runtime, bootstrap: str, directory: Path, handler: str, variables: Mapping[str, str]
+    ) -> None:
+        self.directory = directory
+        self.platform = Platform()
+        environment = {
+            "_HANDLER": handler,
+            "AWS_LAMBDA_RUNTIME_API": self.platform.address,
+            "LAMBDA_TASK_ROOT": str(directory),
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime.name}",
+            "AWS_LAMBDA_FUNCTION_NAME": "f",
+            "AWS_LAMBDA_FUNCTION_VERSION": "7",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "2024/01/02/[7]0123",
+            **variables,
+        }
+        self._process = subprocess.Popen(
+            [str(runtime.interpreter), f"{runtime.bootstrap_dir}/{bootstrap}"],
+            env=environment,
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def call(self, event: object = None, **headers: str) -> Posted:
+        self.platform.invoke(json.dumps(event).encode(), **headers)
+        return self.posted()
+
+    def posted(self) -> Posted:
+        return self.platform.posted.get(timeout=PATIENCE_S)
+
+    def ended(self) -> tuple[int, str]:
+        """Exit status and all that was written, once the process has ended by itself."""
+        output, _ = self._process.communicate(timeout=PATIENCE_S)
+        return self._process.returncode, output.decode()
+
+    def output(self) -> str:
+        """All that was written; the function is not needed any more."""
+        self.platform.invoke(stop="yes")
+        return self.ended()[1]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self.platform.close()

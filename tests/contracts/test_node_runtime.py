@@ -6,12 +6,11 @@ Texts and formats in quotes are those of AWS's own client.
 import base64
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from fake_runtime_api import ARN, PATIENCE_S, REQUEST_ID, TRACE, Platform, Posted
+from fake_runtime_api import ARN, REQUEST_ID, TRACE, RuntimeProcess
 
 from ondol.runtimes import catalog
 from ondol.worker.turnaround import _result_of
@@ -20,59 +19,16 @@ NODES = {name: found for name, found in catalog.find().runtimes.items() if name.
 pytestmark = pytest.mark.skipif(not NODES, reason="this machine has no Node: install it with the system's packages")
 
 
-class Function:
-    """A runtime process that serves one function's code."""
+class Function(RuntimeProcess):
+    """On one Node, of these files."""
 
     def __init__(
         self, directory: Path, node: str, files: Mapping[str, str], handler: str, variables: Mapping[str, str]
     ) -> None:
-        self.directory = directory
         for name, content in files.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(content)
-        self.platform = Platform()
-        found = NODES[node]
-        environment = {
-            "_HANDLER": handler,
-            "AWS_LAMBDA_RUNTIME_API": self.platform.address,
-            "LAMBDA_TASK_ROOT": str(directory),
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{node}",
-            "AWS_LAMBDA_FUNCTION_NAME": "f",
-            "AWS_LAMBDA_FUNCTION_VERSION": "7",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "2024/01/02/[7]0123",
-            **variables,
-        }
-        self._process = subprocess.Popen(
-            [str(found.interpreter), f"{found.bootstrap_dir}/bootstrap.js"],
-            env=environment,
-            cwd=directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    def call(self, event: object = None, **headers: str) -> Posted:
-        self.platform.invoke(json.dumps(event).encode(), **headers)
-        return self.posted()
-
-    def posted(self) -> Posted:
-        return self.platform.posted.get(timeout=PATIENCE_S)
-
-    def ended(self) -> tuple[int, str]:
-        """Exit status and all that was written, once the process has ended by itself."""
-        output, _ = self._process.communicate(timeout=PATIENCE_S)
-        return self._process.returncode, output.decode()
-
-    def output(self) -> str:
-        """All that was written; the function is not needed any more."""
-        self.platform.invoke(stop="yes")
-        return self.ended()[1]
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self.platform.close()
+        super().__init__(NODES[node], "bootstrap.js", directory, handler, variables)
 
 
 class Workshop:

@@ -3,146 +3,29 @@
 Texts and formats in quotes are those of AWS's own client.
 """
 
-import contextlib
 import json
 import re
 import socket
-import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from queue import Queue
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import pytest
+from fake_runtime_api import ARN, PATIENCE_S, REQUEST_ID, TRACE, RuntimeProcess, next_answer
 
 from ondol.runtimes import catalog
-
-REQUEST_ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:f:live"
-TRACE = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1"
-PATIENCE_S = 10
 
 PYTHONS = {name: found for name, found in catalog.find().runtimes.items() if name.startswith("python")}
 NEWEST = max(PYTHONS, key=lambda name: int(name.removeprefix("python3.")))
 
 
-class Posted(NamedTuple):
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> dict[str, object]:
-        loaded: dict[str, object] = json.loads(self.body)
-        return loaded
-
-
-class Platform:
-    """Serves one runtime process, in a thread: what it posts is put into `posted`, `next` is answered by `invoke`."""
-
-    def __init__(self) -> None:
-        self.posted: Queue[Posted] = Queue()
-        self._events: Queue[tuple[dict[str, str], bytes]] = Queue()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def invoke(self, event: bytes = b"{}", **headers: str) -> None:
-        self._events.put(({name.replace("_", "-"): value for name, value in headers.items()}, event))
-
-    def close(self) -> None:
-        # Wakes the thread, should no process ever have connected.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(PATIENCE_S)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return
-        with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as received:
-            while line := received.readline():
-                headers = {}
-                while (field := received.readline().decode().strip()) != "":
-                    name, _, value = field.partition(": ")
-                    headers[name.lower()] = value
-                body = received.read(int(headers.get("content-length", 0)))
-                path = line.decode().split()[1]
-                if line.startswith(b"GET"):
-                    given, event = self._events.get()
-                    if given.get("stop"):
-                        return
-                    connection.sendall(_next(given, event))
-                else:
-                    self.posted.put(Posted(path, headers, body))
-                    connection.sendall(b'HTTP/1.1 202 Accepted\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n')
-
-
-def _next(headers: dict[str, str], event: bytes) -> bytes:
-    fields = {
-        "Content-Type": "application/json",
-        "Lambda-Runtime-Aws-Request-Id": REQUEST_ID,
-        "Lambda-Runtime-Deadline-Ms": "4000000000000",
-        "Lambda-Runtime-Invoked-Function-Arn": ARN,
-        "Lambda-Runtime-Trace-Id": TRACE,
-        **headers,
-        "Content-Length": str(len(event)),
-    }
-    return ("HTTP/1.1 200 OK\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n").encode() + event
-
-
-class Function:
-    """A runtime process that serves one function's code."""
+class Function(RuntimeProcess):
+    """On one Python, of this code."""
 
     def __init__(self, directory: Path, python: str, code: str, handler: str, variables: Mapping[str, str]) -> None:
-        self.directory = directory
         (directory / "app.py").write_text(code)
-        self.platform = Platform()
-        found = PYTHONS[python]
-        environment = {
-            "_HANDLER": handler,
-            "AWS_LAMBDA_RUNTIME_API": self.platform.address,
-            "LAMBDA_TASK_ROOT": str(directory),
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
-            "AWS_LAMBDA_FUNCTION_NAME": "f",
-            "AWS_LAMBDA_FUNCTION_VERSION": "7",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "2024/01/02/[7]0123",
-            "LANG": "C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **variables,
-        }
-        self._process = subprocess.Popen(
-            [str(found.interpreter), f"{found.bootstrap_dir}/bootstrap.py"],
-            env=environment,
-            cwd=directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    def call(self, event: object = None, **headers: str) -> Posted:
-        self.platform.invoke(json.dumps(event).encode(), **headers)
-        return self.platform.posted.get(timeout=PATIENCE_S)
-
-    def ended(self) -> tuple[int, str]:
-        """Exit status and all that was written, once the process has ended by itself."""
-        output, _ = self._process.communicate(timeout=PATIENCE_S)
-        return self._process.returncode, output.decode()
-
-    def output(self) -> str:
-        """All that was written; the function is not needed any more."""
-        self.platform.invoke(stop="yes")
-        return self.ended()[1]
-
-    def close(self) -> None:
-        self.platform.invoke(stop="yes")
-        self._process.kill()
-        self._process.communicate()
-        self.platform.close()
+        own = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **variables}
+        super().__init__(PYTHONS[python], "bootstrap.py", directory, handler, own)
 
 
 class Workshop:
@@ -514,13 +397,13 @@ class TestConnection:
         first, _ = listener.accept()
         with first, first.makefile("rb") as received:
             _skip_request(received)
-            first.sendall(_next({}, b"1"))
+            first.sendall(next_answer({}, b"1"))
             _skip_request(received)
             first.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         second, _ = listener.accept()
         with second, second.makefile("rb") as received:
             assert _skip_request(received).startswith("GET")
-            second.sendall(_next({}, b"2"))
+            second.sendall(next_answer({}, b"2"))
             assert "/response" in _skip_request(received)
         listener.close()
         assert "LAMBDA_RUNTIME Failed to post handler success response. Http response code: 413." in function.ended()[1]
