@@ -4,7 +4,6 @@ They live in a virtual environment of their own, made from `requirements/peers.l
 """
 
 import contextlib
-import hashlib
 import os
 import platform
 import shutil
@@ -19,7 +18,7 @@ from functions import ECHO
 from harness import ROOT, SCRATCH, BenchmarkError, await_port, free_port, process
 
 VENV = ROOT / ".venvs" / "peers"
-LOCK = ROOT / "requirements" / "peers.lock"
+ENVIRONMENT = ROOT / "requirements" / "environment.py"
 PYTHON = VENV / "bin" / "python"
 
 EMULATED = "function"
@@ -34,20 +33,11 @@ def install() -> None:
     """Make sure that all peers are there, and wrk. Raises `BenchmarkError`."""
     if shutil.which("wrk") is None:
         _install_packages(WRK)
-    stamp = VENV / ".made-from"
-    wanted = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {sys.version}"
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    print("Making the peers' environment ...", file=sys.stderr)
-    shutil.rmtree(VENV, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
     # The lock is whole: with its dependencies pip would ask for extras that the lock leaves out.
-    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--require-hashes", "-r", LOCK]
+    command = [sys.executable, ENVIRONMENT, "peers", "--no-deps"]
     if subprocess.run(command, check=False).returncode:
         _install_packages(BUILD)
         subprocess.run(command, check=True)
-    stamp.write_text(wanted)
 
 
 def _install_packages(names: tuple[str, ...]) -> None:

@@ -5,16 +5,13 @@ It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an enviro
 else is told the one command that does it. What is there already costs nothing.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "requirements"
-ENVIRONMENTS = ROOT / ".venvs"
+ENVIRONMENT = Path(__file__).resolve().parent.parent / "requirements" / "environment.py"
 
 BUILD = ("autoconf", "automake", "cmake", "g++", "libtool", "make")
 """What builds AWS's interface client where the registry has no binary of it for this machine."""
@@ -32,18 +29,8 @@ def main() -> None:
 
 
 def make_environment(name: str, *options: str) -> bool:
-    """Make an environment anew unless it was made from its lock file by this Python; False when pip fails."""
-    lock, environment = REQUIREMENTS / f"{name}.lock", ENVIRONMENTS / name
-    stamp = environment / ".made-from"
-    wanted = f"{hashlib.sha256(lock.read_bytes()).hexdigest()} {sys.version}"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return True
-    subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
-    command = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if subprocess.run([*command, *options, "--require-hashes", "-r", lock], check=False).returncode != 0:
-        return False
-    stamp.write_text(wanted)
-    return True
+    """False when pip fails."""
+    return subprocess.run([sys.executable, ENVIRONMENT, name, *options], check=False).returncode == 0
 
 
 def missing_packages() -> list[str]:
