@@ -1,9 +1,10 @@
 """The fixed commands that the spawner takes, and what it answers.
 
 ```
-create  name runtime account [image] ──▶ answer with 2 descriptors   throttle name share
+create  name runtime account ports [image] ──▶ answer with 2 descriptors and 1 for each port
 start   name code layers ...    ──▶ answer                        freeze   name
 stop    name grace_s            ──▶ answer                        thaw     name
+throttle name share
 unpack  digest bytes entries (+ 1 descriptor)  ──▶ answer
 discard digest                  ──▶ answer                        event: ended name status out_of_memory
 ```
