@@ -52,7 +52,6 @@ from ondol.sandbox.jail.driver import JailDriver
 from ondol.store.blobs import DirectoryBlobs
 from ondol.store.protocol import RevisionConflict, Store
 from ondol.store.sqlite import SqliteStore
-from ondol.telemetry.api import LogLimits
 from ondol.telemetry.service import TelemetryService
 from ondol.worker.service import WorkerService, WorkerSettings
 from ondol.worker_manager.service import WorkerManagerService
@@ -126,9 +125,7 @@ class Platform:
         self._blobs = blobs
         http = HttpCommons(clock)
         sessions = Sessions(hashlib.sha256(f"sessions {secret}".encode()).digest())
-        self.telemetry = TelemetryService(
-            config.data_dir / "logs", clock, LogLimits(config.logs.total, config.logs.stream)
-        )
+        self.telemetry = TelemetryService(config.data_dir / "logs", clock, config.logs)
         self.counting = CountingService(config.limits, clock)
         limits = PlacementLimits(config.worker.overcommit)
         self.placement = PlacementService(limits)

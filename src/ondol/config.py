@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
-from ondol.model.limits import MEBIBYTE, AccountLimits, KeepAlive, Phases
+from ondol.model.limits import MEBIBYTE, AccountLimits, KeepAlive, LogLimits, Phases
 from ondol.model.network import AllowedHost, parse_allowed_hosts
 from ondol.model.time import SECOND
 
@@ -56,13 +56,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     """Slots kept ready for each runtime in use."""
 
 
-class LogConfig(msgspec.Struct, frozen=True):
-    """What logs may take on disk, in bytes."""
-
-    total: int = 1024 * MEBIBYTE
-    stream: int = 64 * MEBIBYTE
-
-
 class RuntimeImage(msgspec.Struct, frozen=True):
     """An image that is to be a runtime."""
 
@@ -88,7 +81,7 @@ class Config(msgspec.Struct, frozen=True):
     limits: AccountLimits = AccountLimits()
     keep_alive: KeepAlive = KeepAlive()
     phases: Phases = Phases()
-    logs: LogConfig = LogConfig()
+    logs: LogLimits = LogLimits()
     endpoints: Endpoints = Endpoints()
     """Where requests of services go that ondol does not serve."""
 
@@ -324,7 +317,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         limits=AccountLimits(**tables["limits"]),
         keep_alive=KeepAlive(**tables["keep_alive"]),
         phases=Phases(**tables["phases"]),
-        logs=LogConfig(**tables["logs"]),
+        logs=LogLimits(**tables["logs"]),
         **tables["network"],
         **top,
     )

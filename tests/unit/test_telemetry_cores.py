@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ondol.model.errors import InvalidParameter
 from ondol.model.time import WallTime
-from ondol.telemetry.api import InvalidParameter
 from ondol.telemetry.merging import Cursor, merge
 from ondol.telemetry.names import name_of, path_of
 from ondol.telemetry.pattern import compile_pattern

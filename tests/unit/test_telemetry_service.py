@@ -14,10 +14,11 @@ import botocore.session
 import botocore.validate
 import pytest
 
-from ondol.model.errors import ResourceNotFound
+from ondol.model.errors import InvalidParameter, ResourceNotFound
 from ondol.model.ids import AccountId, Region
+from ondol.model.limits import LogLimits
 from ondol.model.time import Instant, WallTime
-from ondol.telemetry.api import InvalidParameter, LogEvent, LogLimits, LogStream
+from ondol.telemetry.api import LogEvent, LogStream
 from ondol.telemetry.names import path_of
 from ondol.telemetry.service import TelemetryService
 

@@ -56,6 +56,19 @@ class Phases(msgspec.Struct, frozen=True):
     """From SIGTERM to SIGKILL."""
 
 
+class LogLimits(msgspec.Struct, frozen=True):
+    """What logs may cost, in bytes."""
+
+    total: int = 1024 * MEBIBYTE
+    """On disk, over all streams; above it the oldest segments go."""
+
+    stream: int = 64 * MEBIBYTE
+    """On disk, of one stream; above it its own oldest segments go."""
+
+    buffer: int = 32 * MEBIBYTE
+    """In memory, of lines that wait for the disk; above it the oldest are dropped, and counted."""
+
+
 class StreamedResponse(msgspec.Struct, frozen=True):
     """Limits on a streamed response (developer guide, "Response streaming for Lambda functions")."""
 

@@ -5,16 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ondol.model.errors import CallerError
 from ondol.model.ids import AccountId, Region
-from ondol.model.limits import MEBIBYTE
 from ondol.model.time import WallTime
-
-
-class InvalidParameter(CallerError):
-    """What CloudWatch Logs calls a wrong parameter; Lambda's name for it differs."""
-
-    code = "InvalidParameterException"
 
 
 class LogStream(msgspec.Struct, frozen=True, gc=False):
@@ -31,19 +23,6 @@ class LogEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     time: WallTime
     message: str
-
-
-class LogLimits(msgspec.Struct, frozen=True):
-    """What logs may cost, in bytes."""
-
-    total: int = 1024 * MEBIBYTE
-    """On disk, over all streams; above it the oldest segments go."""
-
-    stream: int = 64 * MEBIBYTE
-    """On disk, of one stream; above it its own oldest segments go."""
-
-    buffer: int = 32 * MEBIBYTE
-    """In memory, of lines that wait for the disk; above it the oldest are dropped, and counted."""
 
 
 class OpenLog(Protocol):

@@ -8,7 +8,7 @@ Patterns for JSON, for space-delimited fields and with regular expressions are r
 import re
 from collections.abc import Callable
 
-from ondol.telemetry.api import InvalidParameter
+from ondol.model.errors import InvalidParameter
 
 _TERM = re.compile(r"""\s*([?-]?)(?:"((?:[^"\\]|\\.)+)"|(\w+))(?=\s|$)""")
 _ESCAPE = re.compile(r"\\(.)")

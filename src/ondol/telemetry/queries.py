@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import nlargest, nsmallest
 from typing import Any
 
-from ondol.model.errors import ResourceNotFound
+from ondol.model.errors import InvalidParameter, ResourceNotFound
 from ondol.model.ids import AccountId, Region
-from ondol.telemetry.api import InvalidParameter
 from ondol.telemetry.catalogue import Catalogue, Group, Stream
 from ondol.telemetry.merging import Cursor, Placed, merge
 from ondol.telemetry.pattern import compile_pattern

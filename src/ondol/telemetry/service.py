@@ -9,8 +9,9 @@ from typing import Any
 
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.ids import AccountId, Region
+from ondol.model.limits import LogLimits
 from ondol.model.time import Clock
-from ondol.telemetry.api import LogLimits, LogStream, OpenLog
+from ondol.telemetry.api import LogStream, OpenLog
 from ondol.telemetry.catalogue import Catalogue
 from ondol.telemetry.queries import OPERATIONS, Queries
 from ondol.telemetry.writer import LogWriter

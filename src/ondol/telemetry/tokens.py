@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ondol.telemetry.api import InvalidParameter
+from ondol.model.errors import InvalidParameter
 
 _POSITION = re.compile(r"([fb])/([0-9]{1,56})/s")
 

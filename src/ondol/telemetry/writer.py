@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from ondol.model.limits import LogLimits
 from ondol.model.time import SECOND, Clock, Instant, WallTime
-from ondol.telemetry.api import LogEvent, LogLimits, LogStream, OpenLog
+from ondol.telemetry.api import LogEvent, LogStream, OpenLog
 from ondol.telemetry.buffer import BufferedLog, LineBuffer
 from ondol.telemetry.catalogue import Catalogue, Group
 from ondol.telemetry.segments import Segment, append
