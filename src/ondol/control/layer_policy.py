@@ -7,7 +7,13 @@ import msgspec
 from msgspec.structs import replace
 
 from ondol.control.layers import LayerKey, LayerVersionRecord, Statement
-from ondol.model.errors import AccessDenied, CallerError, PreconditionFailed, ResourceConflict, ResourceNotFound
+from ondol.model.errors import (
+    AccessDenied,
+    PolicyLengthExceeded,
+    PreconditionFailed,
+    ResourceConflict,
+    ResourceNotFound,
+)
 from ondol.model.ids import AccountId
 
 POLICY_BYTES = 20_480
@@ -15,12 +21,6 @@ POLICY_BYTES = 20_480
 
 USE = "GetLayerVersion"
 """The one action that a policy allows: to read a layer version, and to use it in a function."""
-
-
-class PolicyLengthExceeded(CallerError):
-    """A policy would become too long."""
-
-    code = "PolicyLengthExceededException"
 
 
 def require_allowed(record: LayerVersionRecord | None, key: LayerKey, number: int, account: AccountId) -> None:

@@ -11,9 +11,6 @@ import msgspec
 
 from ondol.model.ids import AccountId, Region
 
-LATEST = "$LATEST"
-"""The qualifier of the unpublished version."""
-
 _PARTS_UNQUALIFIED = 7
 
 

@@ -79,6 +79,12 @@ class CodeStorageExceeded(CallerError):
     code = "CodeStorageExceededException"
 
 
+class PolicyLengthExceeded(CallerError):
+    """A resource policy would become too long."""
+
+    code = "PolicyLengthExceededException"
+
+
 class AccessDenied(CallerError):
     """403. AWS sends an empty message where naming the resource would tell that it exists."""
 

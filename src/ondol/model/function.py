@@ -5,9 +5,11 @@ from enum import Enum
 
 import msgspec
 
+from ondol.model.arn import FunctionArn
 from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
 
 LATEST = "$LATEST"
+"""The qualifier of the unpublished version."""
 
 
 class FunctionKey(msgspec.Struct, frozen=True, gc=False, order=True):
@@ -20,7 +22,7 @@ class FunctionKey(msgspec.Struct, frozen=True, gc=False, order=True):
     @property
     def arn(self) -> str:
         """The unqualified ARN."""
-        return f"arn:aws:lambda:{self.region}:{self.account}:function:{self.name}"
+        return str(FunctionArn(self.region, self.account, self.name))
 
 
 class VersionState(Enum):
