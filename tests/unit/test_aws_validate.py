@@ -1,5 +1,6 @@
 """AWS's words for requests that break a constraint."""
 
+import base64
 import json
 from typing import Any
 
@@ -268,3 +269,12 @@ def test_unicode_classes_of_the_model_are_understood() -> None:
     assert send("POST", path, tagged)["Tags"] == tagged["Tags"]
     with pytest.raises(ValidationFailed, match="at 'tags' failed to satisfy constraint: Map keys must satisfy"):
         send("POST", path, {"Tags": {"a*b": "c"}})
+
+
+def test_a_long_blob_is_read_whole_and_as_strictly_as_a_short_one() -> None:
+    content = bytes(range(256)) * 4096
+    encoded = base64.b64encode(content).decode()
+    assert create(Code={"ZipFile": encoded})["Code"] == {"ZipFile": content}
+    for wrong in (f"{encoded[: (1 << 18) - 4]}AA=={encoded}", f"{encoded[:-4]}!{encoded[-3:]}"):
+        with pytest.raises(SerializationFailed, match="can not be converted to a Blob"):
+            create(Code={"ZipFile": wrong})

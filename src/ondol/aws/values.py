@@ -24,6 +24,10 @@ Reader = Callable[[Any], Any]
 _ARTICLED = {"string": "a String", "integer": "an Integer", "long": "a Long", "double": "a Double", "float": "a Float"}
 
 
+_PIECE = 1 << 18
+"""Characters, in whole groups of four; about half a millisecond's work."""
+
+
 def refuse(value: Any, expected: str) -> SerializationFailed:
     """The error for a JSON value that can not be what the model has there."""
     if isinstance(value, list):
@@ -114,9 +118,17 @@ def _blob(value: Any) -> bytes:
     if not isinstance(value, str):
         raise refuse(value, "a Blob")
     try:
-        return binascii.a2b_base64(value, strict_mode=True)
+        return _decoded(value)
     except (binascii.Error, ValueError) as error:
         raise SerializationFailed(f"STRING_VALUE can not be converted to a Blob: {error}") from error
+
+
+def _decoded(text: str) -> bytes:
+    """A long text in pieces: decoding holds the interpreter's lock, and between pieces others have their turn."""
+    if len(text) <= _PIECE or text.find("=", 0, -2) >= 0:
+        return binascii.a2b_base64(text, strict_mode=True)
+    pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+    return b"".join([binascii.a2b_base64(piece, strict_mode=True) for piece in pieces])
 
 
 def _number(read: Callable[[str], Any], text: str, expected: str) -> Any:
