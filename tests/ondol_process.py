@@ -25,11 +25,12 @@ class OndolProcess:
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self._settings = {f"ONDOL_{name}": value for name, value in (settings or {}).items()}
+        self.program: tuple[str, ...] = (str(ONDOL),)
         self.process: subprocess.Popen[str] | None = None
         self.endpoint = ""
 
     def start(self) -> "OndolProcess":
-        command = [ONDOL, "up", "--port", "0", "--data-dir", self.data_dir]
+        command = [*self.program, "up", "--port", "0", "--data-dir", self.data_dir]
         with (self.data_dir.parent / f"{self.data_dir.name}.stderr").open("a") as stderr:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **self._settings}
