@@ -64,6 +64,7 @@ def _version(
         logs=settings.logs,
         state=state,
         layers=settings.layer_packages(),
+        traced=settings.tracing == "Active",
         nearest_runtime=nearest_runtime,
     )
 

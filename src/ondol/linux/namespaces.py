@@ -17,6 +17,8 @@ NEW_PID = 0x20000000
 NEW_NETWORK = 0x40000000
 
 _SIOCSIFFLAGS = 0x8914
+_SIOCSIFADDR = 0x8916
+_SIOCSIFNETMASK = 0x891C
 _LOOPBACK_UP = struct.pack("16sh22x", b"lo", 0x1 | 0x40)  # IFF_UP | IFF_RUNNING
 
 
@@ -34,3 +36,12 @@ def bring_up_loopback() -> None:
     """Set the interface `lo` of this network namespace up."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _LOOPBACK_UP)
+
+
+def add_loopback_address(address: str) -> None:
+    """Have the interface `lo` of this network namespace, which is up, own one more address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        # Without a mask of its own, all of the address's network would be taken for this machine.
+        for request, text in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, "255.255.255.255")):
+            asked = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(text))
+            fcntl.ioctl(any_socket, request, asked)

@@ -61,6 +61,9 @@ class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
     logs: LogSettings
     state: VersionState = VersionState.ACTIVE
     layers: tuple[CodeDigest, ...] = ()
+    traced: bool = False
+    """TracingConfig says so of every invocation; otherwise the client decides."""
+
     nearest_runtime: bool = False
     """The operator opted in to another interpreter of the same language if this machine lacks this one."""
 

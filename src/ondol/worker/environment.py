@@ -46,6 +46,7 @@ from ondol.worker.machine import (
     too_large,
 )
 from ondol.worker.runtime_api import Api, RuntimeApi, RuntimeErrorReport
+from ondol.worker.trace_header import trace_header
 from ondol.worker.turnaround import RuntimeConnection
 
 
@@ -246,7 +247,7 @@ class EnvironmentShell:
         assert self._next is not None
         assert self._source is not None
         source, self._source = self._source, None
-        fields = _next_fields(head, self._clock.wall() + remaining_ns // MILLISECOND)
+        fields = _next_fields(head, self.version.traced, self._clock.wall(), remaining_ns // MILLISECOND)
         payload = source.first
         if len(payload) == head.payload_bytes:
             self._next.send(200, fields, payload)
@@ -311,15 +312,14 @@ class EnvironmentShell:
         self._stopped(self)
 
 
-def _next_fields(head: InvocationHead, deadline_ms: int) -> Fields:
+def _next_fields(head: InvocationHead, traced: bool, now_ms: int, remaining_ms: int) -> Fields:
     fields = [
         ("Content-Type", "application/json"),
         ("Lambda-Runtime-Aws-Request-Id", head.request_id),
-        ("Lambda-Runtime-Deadline-Ms", str(deadline_ms)),
+        ("Lambda-Runtime-Deadline-Ms", str(now_ms + remaining_ms)),
         ("Lambda-Runtime-Invoked-Function-Arn", head.invoked_arn),
+        ("Lambda-Runtime-Trace-Id", trace_header(head.trace, traced, head.request_id, now_ms // 1000)),
     ]
-    if head.trace is not None:
-        fields.append(("Lambda-Runtime-Trace-Id", head.trace))
     if head.client_context is not None:
         fields.append(("Lambda-Runtime-Client-Context", head.client_context))
     return fields

@@ -15,6 +15,9 @@ from typing import Any, NoReturn
 from ondol.linux import capabilities, namespaces, process, seccomp
 from ondol.sandbox.jail.inside import runtime
 
+TRACE_DAEMON = ("169.254.79.129", 2000)
+"""Where AWS has X-Ray's daemon, which X-Ray's libraries tell of what they have traced."""
+
 _NAMESPACES = namespaces.NEW_MOUNTS | namespaces.NEW_HOSTNAME | namespaces.NEW_IPC | namespaces.NEW_NETWORK
 
 
@@ -27,9 +30,11 @@ def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse
     try:
         os.setsid()
         namespaces.unshare(_NAMESPACES)
+        namespaces.bring_up_loopback()
+        trace_daemon = _stand_in_for_trace_daemon()
         pid = os.fork()
         if pid != 0:
-            _lock_down(control, plan)
+            _lock_down(control, trace_daemon, plan)
     except OSError as error:
         os.write(control, json.dumps({"failed": str(error)}).encode())
         os._exit(1)
@@ -38,8 +43,20 @@ def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse
     return runtime.run(socket.socket(fileno=control), plan, descriptors[1:], rehearse)
 
 
-def _lock_down(control: int, plan: dict[str, Any]) -> None:
-    process.close_all_but(control)
+def _stand_in_for_trace_daemon() -> int:
+    """A socket that takes what is sent to X-Ray's daemon, and that nobody reads: once it is full, the rest is lost.
+
+    Without it, each send would fail, and be logged as a failure of the function's.
+    """
+    namespaces.add_loopback_address(TRACE_DAEMON[0])
+    unread = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)  # the least that there is
+    unread.bind(TRACE_DAEMON)
+    return unread.detach()
+
+
+def _lock_down(control: int, trace_daemon: int, plan: dict[str, Any]) -> None:
+    process.close_all_but(control, trace_daemon)
     # A first process is deaf to what it has no handler for.
     process.restore_default(signal.SIGINT)
     capabilities.become(plan["first_user"], plan["first_user"])

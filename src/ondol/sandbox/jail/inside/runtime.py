@@ -118,7 +118,6 @@ def _raise_walls(plan: dict[str, Any], tmp: int) -> None:
         mounts.mount("/dev/null", path, "", mounts.BIND)
     _mount_tmp(plan["tmp"], tmp)
     socket.sethostname(HOSTNAME)
-    namespaces.bring_up_loopback()
 
 
 def _mount_tmp(kind: str, descriptor: int) -> None:
