@@ -1,8 +1,9 @@
 """Fetch what tests use beside ondol's own environment; `make test` runs it first.
 
-It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own) and `.venvs/peers`
-(AWS's interface client, which the benchmarks run too), and sees to Debian's packages: root gets them installed, anybody
-else is told the one command that does it. What is there already costs nothing.
+It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own), `.venvs/peers` (AWS's
+interface client, which the benchmarks run too) and `.venvs/third_party` (what people put into functions), and sees to
+Debian's packages: root gets them installed, anybody else is told the one command that does it. What is there already
+costs nothing.
 """
 
 import os
@@ -21,6 +22,8 @@ def main() -> None:
     install(missing_packages())
     if not make_environment("clients"):
         sys.exit("pip could not install requirements/clients.lock; what it said stands above.")
+    if not make_environment("third_party", "--bare"):
+        sys.exit("pip could not install requirements/third_party.lock; what it said stands above.")
     # The lock is whole: with its dependencies pip would ask for extras that the lock leaves out.
     if not make_environment("peers", "--no-deps"):
         install(list(BUILD))
