@@ -6,6 +6,7 @@ import json
 import sys
 import time
 import zipfile
+from collections.abc import Mapping, Sequence
 
 from client import Caller, exchange, in_parallel
 from harness import BenchmarkError
@@ -41,15 +42,22 @@ exports.handler = async (event) => event;
 """
 
 
-def package(source: str, runtime: str = RUNTIME) -> bytes:
-    """The source as a deployment package."""
+def package(source: str, runtime: str = RUNTIME, files: Mapping[str, bytes] | None = None) -> bytes:
+    """The source as a deployment package, with these files beside it."""
+    return zipped({"function.js" if runtime.startswith("nodejs") else "function.py": source.encode(), **(files or {})})
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("function.js" if runtime.startswith("nodejs") else "function.py", source)
+        for name, content in files.items():
+            archive.writestr(name, content)
     return held.getvalue()
 
 
-def creation(name: str, source: str, memory_mb: int, runtime: str = RUNTIME) -> bytes:
+def creation(
+    name: str, content: bytes, memory_mb: int = FULL_MB, runtime: str = RUNTIME, layers: Sequence[str] = ()
+) -> bytes:
     """The body of a CreateFunction request."""
     return json.dumps(
         {
@@ -59,7 +67,8 @@ def creation(name: str, source: str, memory_mb: int, runtime: str = RUNTIME) -> 
             "Handler": "function.handler",
             "MemorySize": memory_mb,
             "Timeout": 60,
-            "Code": {"ZipFile": base64.b64encode(package(source, runtime)).decode()},
+            "Code": {"ZipFile": base64.b64encode(content).decode()},
+            "Layers": list(layers),
         }
     ).encode()
 
@@ -67,8 +76,8 @@ def creation(name: str, source: str, memory_mb: int, runtime: str = RUNTIME) -> 
 def create(port: int, name: str, source: str = ECHO, memory_mb: int = FULL_MB, runtime: str = RUNTIME) -> None:
     """Create a function and wait until it is active."""
     with Caller(port) as caller:
-        caller.request("POST", CREATED, creation(name, source, memory_mb, runtime))
-        _await_active(caller, name)
+        caller.request("POST", CREATED, creation(name, package(source, runtime), memory_mb, runtime))
+        await_active(caller, name)
 
 
 async def create_many(port: int, names: list[str], source: str, memory_mb: int, *, own_code: bool = False) -> None:
@@ -76,15 +85,16 @@ async def create_many(port: int, names: list[str], source: str, memory_mb: int, 
 
     async def one(name: str) -> None:
         code = f"{source}\n# {name}\n" if own_code else source
-        await exchange(port, "POST", CREATED, creation(name, code, memory_mb))
+        await exchange(port, "POST", CREATED, creation(name, package(code), memory_mb))
 
     await in_parallel(one, names, 8)
     with Caller(port) as caller:
         for name in names:
-            _await_active(caller, name)
+            await_active(caller, name)
 
 
-def _await_active(caller: Caller, name: str, limit_s: float = 30.0) -> None:
+def await_active(caller: Caller, name: str, limit_s: float = 30.0) -> None:
+    """Raises `BenchmarkError` if the function cannot be made, or not in time."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
         shown = json.loads(caller.request("GET", f"{CREATED}/{name}/configuration"))

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import after_idle
 import bare_kernel
+import callback
 import cold_rate
 import cold_start
+import dev_loop
 import idle_count
 import idle_memory
 import many_functions
 import node_latency
+import package_size
 import peers
 import start_up
 import stream_latency
@@ -36,10 +39,13 @@ FIGURES = {
         after_idle,
         cold_start,
         cold_rate,
+        package_size,
         idle_memory,
         idle_count,
         many_functions,
         node_latency,
+        callback,
+        dev_loop,
         start_up,
         bare_kernel,
     )
@@ -74,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", choices=FIGURES, help=", ".join(FIGURES))
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: three minutes, rougher figures")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: four minutes, rougher figures")
     parser.add_argument("--json", action="store_true", help="for programs")
     return parser.parse_args(arguments)
 
