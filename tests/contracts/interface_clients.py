@@ -1,37 +1,34 @@
 """Runs one function under an interface client, ours or AWS's, against a Runtime API, and tells all that came of it.
 
-AWS's client is `awslambdaric` as it is published, in the peers' environment, and it is run as AWS's managed runtimes
-run it: its log records leave through a descriptor, each in a frame, so that a record of several lines is one event.
+What a client's language adds is that client's: how it is started, what divides its log into events, and what of an
+event or an error is the client's own.
 """
 
 import contextlib
-import json
 import os
-import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import Any, NamedTuple
-
-from ondol.runtimes.catalog import PYTHON_BOOTSTRAP
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PYTHON = ROOT / ".venvs" / "peers" / "bin" / "python"
-"""Runs both clients, so that whatever differs is of their making."""
-
-OURS = (str(PYTHON), str(PYTHON_BOOTSTRAP / "bootstrap.py"))
-AWS = (str(PYTHON), "-m", "awslambdaric")
-
 PATIENCE_S = 30
 LARGEST_RESULT = 6291556
 REQUEST_ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:f:live"
 TRACE = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1"
 API = "/2018-06-01/runtime"
-TOLD = ("content-type", "lambda-runtime-function-error-type", "lambda-runtime-function-xray-error-cause")
+TOLD = (
+    "content-type",
+    "lambda-runtime-function-error-type",
+    "lambda-runtime-function-response-mode",
+    "lambda-runtime-function-xray-error-cause",
+    "trailer",
+)
 """The headers of an answer that are the function's, not the connection's."""
 
 
@@ -52,6 +49,7 @@ class Answer(NamedTuple):
     path: str
     headers: Mapping[str, str]
     body: bytes
+    trailers: Mapping[str, str] = {}
 
 
 class Outcome(NamedTuple):
@@ -61,6 +59,43 @@ class Outcome(NamedTuple):
 
     exit: int | None
     """None: it asked for one more invocation than there were."""
+
+
+class Client(NamedTuple):
+    """A way to run functions of one language."""
+
+    command: Callable[[str], Sequence[str]]
+    """By the handler's name."""
+
+    variables: Mapping[str, str]
+    events: Callable[[bytes, str], Iterable[str]]
+    """What was written, and the function's directory, to events without what is the client's own."""
+
+    answer: Callable[[Answer, str], Answer]
+    """An answer without what is the client's own."""
+
+    framed: bool = False
+    """Its log records leave through a descriptor, each in a frame, as where AWS runs it."""
+
+
+class Difference(NamedTuple):
+    """Why a case may differ, and what must be true of AWS's outcome and ours none the less."""
+
+    reason: str
+    holds: Callable[[Outcome, Outcome], bool]
+
+
+def compare(aws: Client, own: Client, function: Function, difference: Difference | None) -> None:
+    """Fails unless both clients come to the same, or to what the difference says."""
+    with ThreadPoolExecutor(2) as pool:
+        theirs, ours = pool.map(run, (aws, own), (function, function))
+    if difference is None:
+        assert ours.answers == theirs.answers
+        assert ours.events == theirs.events
+        assert ours.exit == theirs.exit
+    else:
+        assert ours != theirs, f"no difference any more: {difference.reason}"
+        assert difference.holds(theirs, ours), difference.reason
 
 
 class _RuntimeApi(ThreadingTCPServer):
@@ -87,22 +122,36 @@ class _Connection(StreamRequestHandler):
         with contextlib.suppress(ConnectionError):
             while line := self.rfile.readline().decode():
                 method, path, _ = line.split()
-                headers = {}
-                while field := self.rfile.readline().decode().strip():
-                    name, _, text = field.partition(":")
-                    headers[name.lower()] = text.strip()
-                body = self.rfile.read(int(headers.get("content-length", 0)))
+                headers = self._fields()
+                body, trailers = self._body(headers)
                 if method == "POST":
-                    self._keep(path, headers, body)
+                    self._keep(Answer(path, {name: headers[name] for name in TOLD if name in headers}, body, trailers))
                 elif self.server.waiting:
                     self._invoke(self.server.waiting.pop(0))
                 else:
                     self._end()
                     return
 
-    def _keep(self, path: str, headers: Mapping[str, str], body: bytes) -> None:
-        self.server.answers.append(Answer(path, {name: headers[name] for name in TOLD if name in headers}, body))
-        self._send("202 Accepted" if len(body) <= LARGEST_RESULT else "413 Too Large", {}, b'{"status":"OK"}\n')
+    def _fields(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        while field := self.rfile.readline().decode().strip():
+            name, _, text = field.partition(":")
+            fields[name.lower()] = f"{fields[name.lower()]}, {text.strip()}" if name.lower() in fields else text.strip()
+        return fields
+
+    def _body(self, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+        if headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(headers.get("content-length", 0))), {}
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        return body, self._fields()
+
+    def _keep(self, answer: Answer) -> None:
+        self.server.answers.append(answer)
+        fits = len(answer.body) <= LARGEST_RESULT
+        self._send("202 Accepted" if fits else "413 Too Large", {}, b'{"status":"OK"}\n')
 
     def _invoke(self, invocation: Invocation) -> None:
         headers = {
@@ -126,7 +175,7 @@ class _Connection(StreamRequestHandler):
         self.wfile.write(f"HTTP/1.1 {status}\r\n{shown}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
-def run(client: Sequence[str], function: Function) -> Outcome:
+def run(client: Client, function: Function) -> Outcome:
     """One process, from its start until it ends or waits for what does not come."""
     with tempfile.TemporaryDirectory() as task, _RuntimeApi(function.invocations) as api:
         for name, text in function.files.items():
@@ -141,32 +190,28 @@ def run(client: Sequence[str], function: Function) -> Outcome:
             api.shutdown()
             serving.join()
         assert api.process is not None
-        events = list(_events(written, task))
-        answers = [_strip_answer(answer, task) for answer in api.answers]
+        events = list(client.events(written, task))
+        answers = [client.answer(answer, task) for answer in api.answers]
         return Outcome(answers, events, None if api.exhausted else api.process.returncode)
 
 
-def _run_process(client: Sequence[str], function: Function, task: str, api: _RuntimeApi) -> bytes:
+def _run_process(client: Client, function: Function, task: str, api: _RuntimeApi) -> bytes:
     output, entrance = os.pipe()
     environment = {
         "_HANDLER": function.handler,
-        "_LAMBDA_TELEMETRY_LOG_FD": str(entrance),
+        **({"_LAMBDA_TELEMETRY_LOG_FD": str(entrance)} if client.framed else {}),
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_address[1]}",
-        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.11",
         "AWS_LAMBDA_FUNCTION_NAME": "f",
         "AWS_LAMBDA_FUNCTION_VERSION": "7",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
         "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
         "AWS_LAMBDA_LOG_STREAM_NAME": "2024/01/02/[7]0123",
         "LAMBDA_TASK_ROOT": task,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # What en_US.UTF-8 makes of the streams, where that locale is not installed.
-        "PYTHONIOENCODING": "utf-8:strict",
-        "PYTHONUTF8": "1",
+        **client.variables,
         **function.variables,
     }
     try:
-        command = [*client, function.handler] if client is AWS else client
+        command = client.command(function.handler)
         api.process = subprocess.Popen(
             command, env=environment, cwd=task, stdout=entrance, stderr=entrance, pass_fds=(entrance,)
         )
@@ -180,82 +225,3 @@ def _run_process(client: Sequence[str], function: Function, task: str, api: _Run
         api.process.wait()
         overdue.cancel()
     return written
-
-
-_FRAME = re.compile(rb"\xa5\x5a\x00[\x02-\x1b]")
-
-
-def _events(written: bytes, task: str) -> Iterator[str]:
-    """Lines, and between them whole frames: type, length and microseconds, 4, 4 and 8 bytes, then the text."""
-    while found := _FRAME.search(written):
-        yield from _lines(written[: found.start()], task)
-        begin = found.start() + 16
-        end = begin + int.from_bytes(written[begin - 12 : begin - 8], "big")
-        yield _event(written[begin:end].decode(), task)
-        written = written[end:]
-    yield from _lines(written, task)
-
-
-def _lines(written: bytes, task: str) -> Iterator[str]:
-    # Python's own last words are one line per event, of which a client's frame takes several.
-    text = _OWN_FRAME.sub("", written.decode())
-    return (_event(line, task) for line in text.removesuffix("\n").split("\n") if text)
-
-
-def _event(text: str, task: str) -> str:
-    # In a line a record keeps together by carriage returns, which in a frame are line feeds.
-    return _strip(text.removesuffix("\n").replace("\r", "\n"), task)
-
-
-OWN_FILES = (str(PYTHON_BOOTSTRAP), "/awslambdaric/", "<frozen runpy>")
-"""Marks of the files that are a client's own, or that start it."""
-
-_OWN = "|".join(map(re.escape, OWN_FILES))
-_OWN_FRAME = re.compile(
-    rf'^([ \xa0|]*)File "[^"\n]*(?:{_OWN})[^"\n]*", line \d+, in .*\n?(?:^\1[ \xa0]{{2}}.*\n?)*', re.MULTILINE
-)
-_OWN_JSON_FRAME = re.compile(rf'(?:, )?"  File \\"[^"]*(?:{_OWN})[^"]*", line \d+, in (?:[^"\\]|\\.)*"')
-_REPEATED = re.compile(r"\[Previous line repeated \d+ more times\]")
-_STAMP = re.compile(r"\[\d{13}\]")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
-_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
-
-
-def _strip(text: str, task: str) -> str:
-    """A text without what two runs of the same client would not share either, and without the client's own frames.
-
-    The function's directory becomes /var/task, a time and an address lose their digits, and a frame goes, with its
-    lines of source, when its file is the client's. So goes the number of frames that fit below a client's own before
-    recursion is too deep. All else stays, to the last space.
-    """
-    text = _OWN_FRAME.sub("", text.replace(task, "/var/task"))
-    text = _OWN_JSON_FRAME.sub("", text).replace('"stackTrace": [, ', '"stackTrace": [')
-    text = _STAMP.sub("[<ms>]", _REPEATED.sub("[Previous line repeated]", text))
-    return _ADDRESS.sub("0x", _TIME.sub(lambda time: "<time.ms>" if time[1] else "<time>", text))
-
-
-def _strip_answer(answer: Answer, task: str) -> Answer:
-    """An answer in which an error object and its cause are stripped as texts are, and written in one order of keys."""
-    if answer.path.endswith("/response"):
-        return answer
-    headers = dict(answer.headers)
-    cause = "lambda-runtime-function-xray-error-cause"
-    if cause in headers:
-        headers[cause] = _strip_cause(headers[cause], task)
-    error = json.loads(answer.body)
-    frames = [_strip(frame, task) for frame in error["stackTrace"]]
-    error["stackTrace"] = [frame for frame in frames if frame]
-    return Answer(answer.path, headers, json.dumps(error).encode())
-
-
-def _strip_cause(header: str, task: str) -> str:
-    cause: dict[str, Any] = json.loads(header.replace(task, "/var/task"))
-    for exception in cause["exceptions"]:
-        exception["stack"] = [frame for frame in exception["stack"] if not _is_own(frame["path"])]
-    # AWS's client takes them from a set.
-    cause["paths"] = sorted(path for path in cause["paths"] if not _is_own(path))
-    return json.dumps(cause)
-
-
-def _is_own(path: str) -> bool:
-    return any(mark in path for mark in OWN_FILES)

@@ -1,17 +1,17 @@
 """Our Python bootstrap beside AWS's own interface client: whatever a function does, both tell the same of it.
 
 Each case runs one function under both, in a process each, and compares all that is posted, all that is logged and how
-the process ended, without the clients' own frames, times and addresses (`interface_clients`). Where the two may
+the process ended, without the clients' own frames, times and addresses (`python_clients`). Where the two may
 differ, the case stands in DIFFERENCES with its reason, and the test holds both sides to what is said there.
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import pytest
-from interface_clients import AWS, OURS, Function, Invocation, Outcome, run
-from parity_functions import (
+from interface_clients import Difference, Function, Invocation, Outcome
+from interface_clients import compare as compare_clients
+from python_clients import AWS, OURS
+from python_functions import (
     BESIDE,
     CONTEXTS,
     EVENTS,
@@ -30,13 +30,6 @@ from parity_functions import (
 UTF_8 = "AWS_Lambda_python3.12"
 ASCII = "AWS_Lambda_python3.11"
 """From 3.12 on, AWS's client writes results in UTF-8 and asks for the next invocation in a thread."""
-
-
-class Difference(NamedTuple):
-    """Why a case may differ, and what must be true of AWS's outcome and ours none the less."""
-
-    reason: str
-    holds: Callable[[Outcome, Outcome], bool]
 
 
 def _without_cause(outcome: Outcome) -> Outcome:
@@ -108,19 +101,7 @@ Compare = Callable[[Function], None]
 def compare(request: pytest.FixtureRequest) -> Compare:
     """Fails unless both clients come to the same, or to what the case's difference says."""
     difference = DIFFERENCES.get(request.node.callspec.id)
-
-    def compare(function: Function) -> None:
-        with ThreadPoolExecutor(2) as pool:
-            theirs, ours = pool.map(run, (AWS, OURS), (function, function))
-        if difference is None:
-            assert ours.answers == theirs.answers
-            assert ours.events == theirs.events
-            assert ours.exit == theirs.exit
-        else:
-            assert ours != theirs, f"no difference any more: {difference.reason}"
-            assert difference.holds(theirs, ours), difference.reason
-
-    return compare
+    return lambda function: compare_clients(AWS, OURS, function, difference)
 
 
 @pytest.mark.parametrize("name", EXCEPTIONS)
