@@ -162,6 +162,8 @@ class Platform:
             runtimes=InstalledRuntimes(catalog),
             nearest_runtime=config.nearest_runtime,
             new_id=new_request_id,
+            tell=_tell,
+            folders=config.code_folders,
         )
         self.invocations = Invocations(
             FrontendId("frontend-1"),

@@ -31,7 +31,8 @@ MOTO = "moto"
 _ENDPOINTS = "endpoints"
 _DEFAULT_ENDPOINT = "default"
 _ALLOW_HOSTS = "network.allow_hosts"
-_FLAGS = {_ALLOW_HOSTS: "allow-host"}
+_CODE_FOLDERS = "code.folders"
+_FLAGS = {_ALLOW_HOSTS: "allow-host", _CODE_FOLDERS: "hot-reload"}
 """Flags that are not called as their setting."""
 
 _SIGNING_NAME = re.compile(r"[a-z0-9-]+", re.ASCII)
@@ -88,6 +89,9 @@ class Config(msgspec.Struct, frozen=True):
     allow_hosts: tuple[AllowedHost, ...] = ()
     """What functions reach of the host and its network."""
 
+    code_folders: tuple[Path, ...] = ()
+    """Below these, directories may be functions' code."""
+
     runtimes: Mapping[str, RuntimeImage] = {}
     """Images by the name of the runtime that each is to be; in the file alone."""
 
@@ -115,6 +119,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "nearest_runtime": _Setting(bool),
     "with": _Setting(str, field="companion", choices=(MOTO,)),
     _ALLOW_HOSTS: _Setting(str),
+    _CODE_FOLDERS: _Setting(str, field="code_folders"),
     "limits.concurrency": _Setting(int, 1),
     "limits.requests_per_concurrency": _Setting(int, 1),
     "limits.growth_burst": _Setting(int, 1),
@@ -168,7 +173,7 @@ def _from_file(file: Path) -> dict[str, Any]:
             if name not in _SETTINGS and not _is_endpoint(name):
                 known = ", ".join([*sorted(_SETTINGS), f"{_ENDPOINTS}.SERVICE"])
                 raise ConfigError(f"{file} sets {name}, which is no setting of ondol; there are: {known}.")
-            values[name] = _checked(name, item, f"{name} in {file}")
+            values[name] = _checked(name, item, f"{name} in {file}", file.absolute().parent)
         if isinstance(value, dict) and key != _ENDPOINTS and not any(name.startswith(f"{key}.") for name in _SETTINGS):
             raise ConfigError(f"{file} has a table [{key}], which is none of ondol's.")
     return values
@@ -224,12 +229,14 @@ def _parsed(text: str, kind: type) -> Any:
         return text
 
 
-def _checked(name: str, value: Any, where: str) -> Any:
-    """The value, if it is one that this setting may have."""
+def _checked(name: str, value: Any, where: str, base: Path | None = None) -> Any:
+    """The value, if it is one that this setting may have; a path starts at `base`, or where ondol is started."""
     if _is_endpoint(name):
         return _checked_endpoint(name, value, where)
     if name == _ALLOW_HOSTS:
         return _checked_hosts(value, where)
+    if name == _CODE_FOLDERS:
+        return _checked_folders(value, where, base or Path())
     kind, minimum, maximum, *_, choices = _SETTINGS[name]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -277,6 +284,18 @@ def _checked_hosts(value: Any, where: str) -> tuple[AllowedHost, ...]:
         raise ConfigError(f"{where} must be {error}.") from error
 
 
+def _checked_folders(value: Any, where: str, base: Path) -> tuple[Path, ...]:
+    """From a text with colons between them, or from a list of texts."""
+    texts = value if isinstance(value, list) else str(value).split(os.pathsep)
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{where} must be directories, not {value!r}.")
+    folders = tuple(base.absolute() / Path(text).expanduser() for text in texts if text)
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"{where} names {folder}, which is not a directory that is there.")
+    return folders
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -288,7 +307,7 @@ def _is_loopback(host: str) -> bool:
 
 def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """The configuration that these settings make, in the units of the model."""
-    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network")
+    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code")
     tables: dict[str, dict[str, Any]] = {name: {} for name in names}
     servers: dict[str, Endpoint] = {}
     runtimes: dict[str, RuntimeImage] = {}
@@ -319,6 +338,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         phases=Phases(**tables["phases"]),
         logs=LogLimits(**tables["logs"]),
         **tables["network"],
+        **tables["code"],
         **top,
     )
 

@@ -100,6 +100,7 @@ class VersionsAndAliases(RuleBasedStateMachine):
             retirer=neighbours,
             runtimes=neighbours,
             new_id=lambda: str(next(self.ids)),
+            tell=print,
         )
 
     def perform(self, operation: str, **parameters: Any) -> dict[str, Any]:

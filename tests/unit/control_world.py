@@ -6,6 +6,7 @@ import itertools
 import zipfile
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from botocore.model import ServiceModel, Shape
@@ -206,16 +207,22 @@ def require_shape(shape: Shape | None, value: Any, where: str) -> None:
 
 
 class World:
-    def __init__(self, limits: AccountLimits | None = None, holder_lease: int = 10**10) -> None:
+    def __init__(
+        self, limits: AccountLimits | None = None, holder_lease: int = 10**10, folders: Sequence[Path] = ()
+    ) -> None:
         self.store = BreakingStore()
         self.clock = LoopClock()
         self.blobs = BreakingBlobs(self.clock)
         self.ids = itertools.count(1)
         self.limits = limits or AccountLimits()
         self.holder_lease = holder_lease
+        self.folders = folders
         self.code_host = CodeHosts()
         self.keeper = Keeper()
         self.retired = Retired()
+        self.told: list[str] = []
+        """What whoever runs ondol was told."""
+
         self.control = self.service()
 
     def service(self) -> ControlService:
@@ -229,6 +236,8 @@ class World:
             retirer=self.retired,
             runtimes=Runtimes(),
             new_id=lambda: f"id-{next(self.ids)}",
+            tell=self.told.append,
+            folders=self.folders,
             holder_lease=self.holder_lease,
         )
 

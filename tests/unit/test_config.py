@@ -147,3 +147,21 @@ def test_allowed_hosts_come_from_flags_variables_and_files(tmp_path: Path) -> No
     file = tmp_path / "ondol.toml"
     file.write_text('[network]\nallow_hosts = ["127.0.0.1:5432", "[::1]:6379"]\n')
     assert load({}, {}, file).allow_hosts == wanted
+
+
+def test_folders_that_may_be_code_come_from_flags_variables_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = tmp_path / "one", tmp_path / "two"
+    monkeypatch.chdir(two)
+    assert load({"code.folders": [str(one), "."]}, {}).code_folders == (one, two)
+    assert load({}, {"ONDOL_CODE_FOLDERS": f"{one}:{two}"}).code_folders == (one, two)
+    file = tmp_path / "ondol.toml"
+    file.write_text('[code]\nfolders = ["one"]\n')
+    assert load({}, {}, file).code_folders == (one,)
+    with pytest.raises(ConfigError, match=r"--hot-reload names .*/gone, which is not a directory"):
+        load({"code.folders": [str(tmp_path / "gone")]}, {})
+    with pytest.raises(ConfigError, match="must be directories"):
+        load({"code.folders": [1]}, {})

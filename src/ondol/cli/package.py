@@ -3,28 +3,19 @@
 import contextlib
 import io
 import os
-import re
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ondol.cli.failure import CommandFailed
+from ondol.folders.contents import File, belongs, zipped
 
 REQUIREMENTS = "requirements.txt"
-_LEFT_OUT = frozenset(
-    {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"}
-)
-_SCRATCH = re.compile(r".*(\.pyc|\.sw[a-z]|~)|\.#.*|4913")
-"""Names of what interpreters and editors leave beside the files that they work on."""
-
 _STORED_BYTES = 32 << 20
 """Up to so much a package that need not be small is not compressed: it would take longer than to send it."""
-
-_MOMENT = (1980, 1, 1, 0, 0, 0)
-"""Every entry's time, so that the same files make the same zip."""
 
 
 class Source(Protocol):
@@ -58,7 +49,7 @@ class DirectorySource:
         """See `Source`. Not `small`: as quickly as can be."""
         files = {**(dict(_files(added)) if added else {}), **self._files}
         small = small or sum(path.stat().st_size for path in files.values()) > _STORED_BYTES
-        return _zip(files, zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED)
+        return zipped((_file(name, path) for name, path in sorted(files.items())), small=small)
 
 
 class ZipSource:
@@ -80,11 +71,6 @@ class ZipSource:
 
     def zipped(self, added: Path | None) -> bytes:
         return self._content
-
-
-def belongs(name: str) -> bool:
-    """Whether what has this name, with `/` between directories, is part of a package."""
-    return not any(part in _LEFT_OUT or _SCRATCH.fullmatch(part) for part in name.split("/"))
 
 
 def open_source(path: Path) -> DirectorySource | ZipSource:
@@ -133,14 +119,5 @@ def _files(directory: Path) -> Iterator[tuple[str, Path]]:
                 yield path.relative_to(directory).as_posix(), path
 
 
-def _zip(files: Mapping[str, Path], method: int) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, path in sorted(files.items()):
-            entry = zipfile.ZipInfo(name, _MOMENT)
-            executable = path.stat().st_mode & 0o111
-            # A sandbox runs as another user: everybody may read, and run what its owner may run.
-            entry.external_attr = (0o100755 if executable else 0o100644) << 16
-            entry.compress_type = method
-            archive.writestr(entry, path.read_bytes())
-    return content.getvalue()
+def _file(name: str, path: Path) -> File:
+    return File(name, bool(path.stat().st_mode & 0o111), path.read_bytes())

@@ -42,6 +42,15 @@ def up(
             show_default=False,
         ),
     ] = None,
+    hot_reload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Let directories below this one be functions' code, reloaded when they change "
+            "(S3Bucket=hot-reload, S3Key=DIRECTORY). May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     companion: Annotated[
         Companion | None,
         typer.Option(
@@ -59,6 +68,7 @@ def up(
         "data_dir": None if data_dir is None else str(data_dir),
         "nearest_runtime": nearest_runtime,
         "network.allow_hosts": allow_host or None,
+        "code.folders": hot_reload or None,
         "with": None if companion is None else companion.value,
     }
     try:

@@ -1,22 +1,15 @@
 """What changes in a function's directory: waited for, gathered, and sorted out by what is part of its package."""
 
-import errno
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ondol.cli.failure import CommandFailed
-from ondol.cli.package import belongs
+from ondol.folders.contents import GATHERED_MS, QUIET_MS, belongs, why_not_watched
 
 if TYPE_CHECKING:
     from watchfiles import _rust_notify
-
-QUIET_MS = 10
-"""A save is over when nothing more has changed for so long: editors write, rename and touch in several steps."""
-
-GATHERED_MS = 200
-"""A stream of changes without such a pause is cut here."""
 
 
 class Watcher:
@@ -29,7 +22,7 @@ class Watcher:
         try:
             self._notify: _rust_notify.RustNotify = RustNotify([str(self._directory)], False, False, 0, True, True)
         except OSError as error:
-            raise CommandFailed(_why_not(directory, error)) from error
+            raise CommandFailed(why_not_watched(directory, error)) from error
 
     def changed(self) -> frozenset[str]:
         """Wait until something of the package changes; names with `/` between directories. Ctrl-C interrupts it."""
@@ -54,12 +47,3 @@ def relevant(directory: Path, paths: Iterable[str]) -> frozenset[str]:
     """Of these paths the ones that are part of the package in a directory, relative to it."""
     names = (Path(path).relative_to(directory).as_posix() for path in paths if path != str(directory))
     return frozenset(filter(belongs, names))
-
-
-def _why_not(directory: Path, error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return (
-            f"{directory} has more directories than may be watched. "
-            "Raise the limit with: sysctl fs.inotify.max_user_watches=524288"
-        )
-    return f"{directory} cannot be watched: {error}."

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
 
 from ondol.control.catalog import Catalog
 from ondol.control.layer_catalog import LayerCatalog
@@ -11,10 +12,20 @@ from ondol.control.policy import check_storage
 from ondol.control.zip_checks import Package, inspect
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.ids import AccountId, CodeDigest, Region
+from ondol.model.limits import ZIPPED_BYTES
 from ondol.store.protocol import Blobs, StoreError
 
 _AT_ONCE_BYTES = 64 * 1024
 """So little is checked in less time than a thread takes to begin."""
+
+
+class NewCode(NamedTuple):
+    """Code that a function is to have."""
+
+    content: bytes
+    package: Package
+    folder: str | None = None
+    """The directory of this machine that it was taken from."""
 
 
 class Packages:
@@ -24,11 +35,11 @@ class Packages:
         self._layers = layers
         self._held: Counter[CodeDigest] = Counter()
 
-    async def inspect(self, content: bytes) -> Package:
-        """Raises `InvalidParameterValue`, `RequestEntityTooLarge`."""
+    async def inspect(self, content: bytes, limit: int = ZIPPED_BYTES) -> Package:
+        """As `zip_checks.inspect`. Raises `InvalidParameterValue`, `RequestEntityTooLarge`."""
         if len(content) <= _AT_ONCE_BYTES:
-            return inspect(content)
-        return await asyncio.to_thread(inspect, content)
+            return inspect(content, limit)
+        return await asyncio.to_thread(inspect, content, limit)
 
     def stored(self, account: AccountId, region: Region) -> int:
         """Bytes of all functions, versions and layers of one account in one region."""

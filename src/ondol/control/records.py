@@ -120,6 +120,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     aliases: dict[str, AliasRecord] = {}
     tags: dict[str, str] = {}
     reserved_concurrency: int | None = None
+    folder: str | None = None
+    """The directory of this machine that `$LATEST`'s code is taken from again whenever it changes."""
 
 
 class VersionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

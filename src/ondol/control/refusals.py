@@ -5,6 +5,9 @@ from typing import Any
 
 from ondol.model.errors import InvalidParameterValue
 
+HOT_RELOAD = "hot-reload"
+"""As a bucket: the key is a directory of this machine, by the convention of local AWS tools."""
+
 
 def _given(value: Any) -> bool:
     return bool(value)
@@ -36,9 +39,19 @@ _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def refuse_unserved(parameters: Mapping[str, Any]) -> None:
-    """Raises `InvalidParameterValue` for the first setting, at the top or in `Code`, that would do nothing."""
+def is_folder(code: Mapping[str, Any]) -> bool:
+    """Whether a function's code is to be a directory of this machine."""
+    return bool(code.get("S3Bucket") == HOT_RELOAD and code.get("S3Key"))
+
+
+def refuse_unserved(parameters: Mapping[str, Any], *, folders: bool = False) -> None:
+    """Raises `InvalidParameterValue` for the first setting, at the top or in `Code`, that would do nothing.
+
+    `folders`: what `is_folder` is served.
+    """
     given = {**parameters, **parameters.get("Code", {})}
+    if folders and is_folder(given):
+        given = {member: value for member, value in given.items() if member not in ("S3Bucket", "S3Key")}
     for member, (asked_for, feature) in _UNSERVED.items():
         if member in given and asked_for(given[member]):
             raise InvalidParameterValue(f"{member} cannot be set: ondol does not have {feature} yet.")

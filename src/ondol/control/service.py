@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, Retirer, RuntimeCatalog, ViewHolder
 from ondol.control.holders import Holders
+from ondol.control.hot_reload import HotReload
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.operations.aliases import AliasOperations
 from ondol.control.operations.concurrency import ConcurrencyOperations
@@ -23,6 +25,7 @@ from ondol.control.packages import Packages
 from ondol.control.registry import Registry
 from ondol.control.reservations import tell_reservation
 from ondol.control.settler import Settler
+from ondol.folders.allowed import AllowedFolders
 from ondol.model.errors import NotServed
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import CodeDigest
@@ -56,6 +59,8 @@ class ControlService:
         retirer: Retirer,
         runtimes: RuntimeCatalog,
         new_id: Callable[[], str],
+        tell: Callable[[str], None],
+        folders: Sequence[Path] = (),
         holder_lease: int = HOLDER_LEASE,
         nearest_runtime: bool = False,
     ) -> None:
@@ -71,6 +76,15 @@ class ControlService:
             new_id=new_id,
             nearest_runtime=nearest_runtime,
         )
+        self._hot_reload = hot_reload = HotReload(
+            registry=registry,
+            packages=packages,
+            settler=settler,
+            allowed=AllowedFolders(folders),
+            clock=clock,
+            new_id=new_id,
+            tell=tell,
+        )
         self._concurrency = concurrency
         self._collecting: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -84,6 +98,7 @@ class ControlService:
                 packages=packages,
                 layers=layers.catalog,
                 settler=settler,
+                hot_reload=hot_reload,
                 cannot_run=cannot_run,
                 clock=clock,
                 new_id=new_id,
@@ -112,10 +127,12 @@ class ControlService:
             if stored.record.reserved_concurrency is not None:
                 await tell_reservation(self._registry.catalog, self._concurrency, key)
             self._settler.start(key)
+        self._hot_reload.open()
         self._collecting = asyncio.create_task(self._collect_for_ever(), name="collect packages")
 
     async def close(self) -> None:
         """Finish the operations under way; what happens in the background goes on at the next start."""
+        self._hot_reload.close()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._collecting is not None:
             self._collecting.cancel()

@@ -44,6 +44,11 @@ class Settler:
             self._tasks[key] = asyncio.create_task(self._settle(key), name=f"settle {key.arn}")
             self._tasks[key].add_done_callback(lambda task: self._ended(key, task))
 
+    async def settled(self, key: FunctionKey) -> None:
+        """Wait until what there is to settle now is, or is begun anew."""
+        task = self._tasks.get(key)
+        await (asyncio.wait((task,)) if task is not None else asyncio.sleep(0))
+
     async def close(self) -> None:
         tasks = list(self._tasks.values())
         for task in tasks:

@@ -27,10 +27,13 @@ class Package(msgspec.Struct, frozen=True, gc=False):
     unzipped_size: int
 
 
-def inspect(content: bytes) -> Package:
-    """Check a package, at about 1 ms per megabyte. Raises `InvalidParameterValue`, `RequestEntityTooLarge`."""
-    if len(content) > ZIPPED_BYTES:
-        raise RequestEntityTooLarge(f"Zipped size must be smaller than {ZIPPED_BYTES} bytes")
+def inspect(content: bytes, limit: int = ZIPPED_BYTES) -> Package:
+    """Check a package of `limit` bytes at most, at about 1 ms per megabyte.
+
+    Raises `InvalidParameterValue`, `RequestEntityTooLarge`.
+    """
+    if len(content) > limit:
+        raise RequestEntityTooLarge(f"Zipped size must be smaller than {limit} bytes")
     if not content:
         raise InvalidParameterValue(EMPTY)
     try:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from ondol.control.hot_reload import HotReload
 from ondol.control.layer_catalog import LayerCatalog
 from ondol.control.operations.lookup import Parameters
-from ondol.control.packages import Packages
+from ondol.control.packages import NewCode, Packages
+from ondol.control.refusals import is_folder
 from ondol.control.registry import Registry
 from ondol.control.settler import Settler
 from ondol.model.errors import InvalidParameterValue
@@ -22,6 +24,7 @@ class CodeOperations:
         packages: Packages,
         layers: LayerCatalog,
         settler: Settler,
+        hot_reload: HotReload,
         cannot_run: CannotRun,
         clock: Clock,
         new_id: Callable[[], str],
@@ -30,9 +33,17 @@ class CodeOperations:
         self._packages = packages
         self._layers = layers
         self._settler = settler
+        self._hot_reload = hot_reload
         self._cannot_run = cannot_run
         self._clock = clock
         self._new_id = new_id
+
+    async def _code(self, source: Parameters) -> NewCode:
+        """What a request gives as code, which has been found to be served, checked. Raises `CallerError`."""
+        if is_folder(source):
+            return await self._hot_reload.take(source["S3Key"])
+        content = source["ZipFile"]
+        return NewCode(content, await self._packages.inspect(content))
 
     def _check_runtime(self, parameters: Parameters) -> None:
         """Raises `InvalidParameterValue` for a runtime that AWS has and this installation cannot run."""

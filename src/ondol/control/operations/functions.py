@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from ondol.control import lifecycle, paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Catalog, Stored
@@ -39,26 +41,28 @@ class FunctionOperations(CodeOperations):
         """Answers once the function is durable; its code is made ready afterwards."""
         key = key_of(caller, parameters)
         check_source(parameters["Code"])
-        refuse_unserved(parameters)
-        content = parameters["Code"]["ZipFile"]
+        refuse_unserved(parameters, folders=True)
         self._require_absent(key, self._registry.catalog.get(key))
         self._check_runtime(parameters)
         tags = dict(parameters.get("Tags") or {})
         check_tags(tags)
-        package = await self._packages.inspect(content)
+        content, package, folder = await self._code(parameters["Code"])
         layers = used_layers(self._layers, caller, parameters.get("Layers") or ())
         settings = with_layers(first_settings(key.name, parameters, package), layers)
         self._packages.require_room(key.account, key.region, package.size)
 
         def decide(stored: Stored | None) -> Edit:
             self._require_absent(key, stored)
-            record = lifecycle.created(settings, self._clock.wall(), self._new_id, tags)
+            created = lifecycle.created(settings, self._clock.wall(), self._new_id, tags)
+            record = replace(created, folder=folder)
             return published(record, None, None, self._new_id) if parameters.get("Publish") else Edit(record)
 
         with self._packages.held(settings.layer_packages()):
             async with self._packages.kept(package, content):
                 stored = existing(key, await self._registry.change(key, decide))
         self._settler.start(key)
+        if folder is not None:
+            self._hot_reload.follow(key, folder)
         number = last_number(stored.record)
         if number is None:
             return describe_latest(key, stored.record)

@@ -20,7 +20,7 @@ from ondol.control.operations.lookup import (
     require_function,
 )
 from ondol.control.policy import check_source
-from ondol.control.records import Edit, Settings
+from ondol.control.records import Edit, FunctionRecord
 from ondol.control.refusals import refuse_unserved
 from ondol.control.settings import merged, with_layers, with_package
 from ondol.control.versions import last_number, published
@@ -43,18 +43,20 @@ class UpdateOperations(CodeOperations):
         if parameters.get("ImageUri"):
             raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
         check_source(parameters)
-        refuse_unserved(parameters)
-        content = parameters["ZipFile"]
-        package = await self._packages.inspect(content)
+        refuse_unserved(parameters, folders=True)
+        content, package, folder = await self._code(parameters)
 
-        def change(settings: Settings) -> Settings:
-            return merged(with_package(settings, package), parameters)
+        def change(record: FunctionRecord) -> FunctionRecord:
+            settings = merged(with_package(record.settings, package), parameters)
+            return replace(record, settings=settings, folder=folder)
 
         if parameters.get("DryRun"):
-            return describe_latest(key, replace(record, settings=change(record.settings)))
+            return describe_latest(key, change(record))
         self._packages.require_room(key.account, key.region, package.size - record.settings.code_size)
         async with self._packages.kept(package, content):
             stored = await self._update(key, parameters, change)
+        if folder is not None:
+            self._hot_reload.follow(key, folder)
         number = last_number(stored.record)
         return describe(key, stored, number if parameters.get("Publish") else None)
 
@@ -65,19 +67,21 @@ class UpdateOperations(CodeOperations):
         self._check_runtime(parameters)
         layers = used_layers(self._layers, caller, parameters.get("Layers") or ())
 
-        def change(settings: Settings) -> Settings:
-            changed = merged(settings, parameters)
-            return with_layers(changed, layers) if "Layers" in parameters else changed
+        def change(record: FunctionRecord) -> FunctionRecord:
+            settings = merged(record.settings, parameters)
+            return replace(record, settings=with_layers(settings, layers) if "Layers" in parameters else settings)
 
         with self._packages.held(layer.code for layer in layers):
             stored = await self._update(key, parameters, change)
         return describe_latest(key, stored.record)
 
-    async def _update(self, key: FunctionKey, parameters: Parameters, change: Callable[[Settings], Settings]) -> Stored:
+    async def _update(
+        self, key: FunctionKey, parameters: Parameters, change: Callable[[FunctionRecord], FunctionRecord]
+    ) -> Stored:
         def decide(stored: Stored | None) -> Edit:
             before = self._updatable(key, parameters, stored)
-            settings = change(before.record.settings)
-            record = lifecycle.updated(before.record, settings, self._clock.wall(), self._new_id)
+            changed = change(before.record)
+            record = lifecycle.updated(changed, changed.settings, self._clock.wall(), self._new_id)
             if not parameters.get("Publish"):
                 return Edit(record)
             number = last_number(record)
