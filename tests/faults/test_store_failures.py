@@ -8,10 +8,13 @@ import stat
 import apsw
 import pytest
 
+from ondol.linux.clock import SystemClock
+from ondol.model.time import MILLISECOND
 from ondol.store.blobs import DirectoryBlobs
 from ondol.store.files import NewFile, SystemFiles
 from ondol.store.protocol import StoreError
 from ondol.store.sqlite import SqliteStore
+from ondol.store.sqlite_queues import SqliteQueues
 
 
 class BreakableFile(apsw.VFSFile):
@@ -127,6 +130,27 @@ def test_a_reopened_store_goes_on_where_it_was(tmp_path):
     run(scenario)
 
 
+def test_on_a_full_disk_messages_are_refused_and_those_in_hand_come_again(tmp_path, vfs):
+    async def scenario():
+        store = await SqliteStore.open(tmp_path / "store.db", vfs="breakable")
+        queues = SqliteQueues(store, SystemClock())
+        await queues.put("q", b"first")
+        [message] = await queues.take("q", 1)
+        vfs.failure = apsw.FullError("full")
+        with pytest.raises(StoreError, match="full"):
+            await queues.put("q", b"second")
+        queues.put_back(message, 20 * MILLISECOND)
+        [again] = await queues.take("q", 1)
+        assert again.body == b"first"
+        vfs.failure = None
+        await queues.put("q", b"third")
+        queues.acknowledge(again)
+        assert [message.body for message in await queues.take("q", 5)] == [b"third"]
+        await store.close()
+
+    run(scenario)
+
+
 def test_a_file_that_is_no_store_is_refused_with_its_name_and_left_alone(tmp_path):
     def foreign(path) -> None:
         other = apsw.Connection(str(path))
@@ -136,7 +160,7 @@ def test_a_file_that_is_no_store_is_refused_with_its_name_and_left_alone(tmp_pat
     def newer(path) -> None:
         asyncio.run(_make_store(path))
         changed = apsw.Connection(str(path))
-        changed.execute("PRAGMA user_version = 2")
+        changed.execute("PRAGMA user_version = 3")
         changed.close()
 
     def damaged(path) -> None:
@@ -147,7 +171,7 @@ def test_a_file_that_is_no_store_is_refused_with_its_name_and_left_alone(tmp_pat
 
     cases = {
         "not a store": foreign,
-        "version 2": newer,
+        "version 3": newer,
         "damaged": damaged,
         "damaged, or no store": lambda path: path.write_bytes(b"not a database at all, but long enough" * 100),
         "cannot be opened": lambda path: path.mkdir(),

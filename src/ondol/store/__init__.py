@@ -1,7 +1,8 @@
-"""What outlives a process: small records with revisions, and blobs.
+"""What outlives a process: small records with revisions, queues, and blobs.
 
 ```
   Store    key ──▶ (value, revision)     get · put/delete, compare-and-set · list · watch
+  Queues   name ──▶ messages             put, with a delay · take · acknowledge · put back
   Blobs    SHA-256 ──▶ content           put · open/read, verified · collect
 ```
 

@@ -4,7 +4,6 @@ It decides what goes into one commit and when the log is copied back into the fi
 was in it, and leaves nothing of it. It must not know the loop.
 """
 
-import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +12,7 @@ from queue import Empty, SimpleQueue
 import apsw
 import msgspec
 
-from ondol.store.protocol import RevisionConflict, StoreError
+from ondol.store.protocol import StoreError
 
 _BATCH = 512
 _BATCH_BYTES = 8_388_608
@@ -26,20 +25,24 @@ _LARGE_LOG_PAGES = 16_000
 
 
 class Write(msgspec.Struct):
-    """One put or delete, and later what became of it."""
-
-    key: str
-    value: bytes | None
-    """None: delete."""
-
-    expect: int | None
-    done: "asyncio.Future[int]"
-    """Of the loop's; never touched in the thread."""
-
-    revision: int = 0
-    """What it was committed as; 0 if it changed nothing."""
+    """Something to be written, and later what became of it. Made on the loop, performed in the thread."""
 
     error: Exception | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it writes."""
+        return 0
+
+    def perform(self, connection: apsw.Connection, revision: int) -> int:
+        """In the thread: write it. The answer is the store's revision then. Raises apsw.Error."""
+        raise NotImplementedError
+
+    def announce(self) -> None:
+        """On the loop, once it is durable or has failed: tell who did not ask for it."""
+
+    def settle(self) -> None:
+        """On the loop, when all of its commit have announced: tell who asked."""
 
 
 Batch = list[Write]
@@ -89,7 +92,7 @@ class Committer:
         write = self._queue.get()
         while write is not None:
             batch.append(write)
-            size += len(write.value or b"")
+            size += write.size
             if len(batch) >= _BATCH or size >= _BATCH_BYTES:
                 return batch, False
             try:
@@ -103,8 +106,7 @@ class Committer:
             connection.execute("BEGIN IMMEDIATE")
             last = revision = connection.execute("SELECT revision FROM last_write").get
             for write in batch:
-                if _perform(connection, write, revision + 1):
-                    revision += 1
+                revision = write.perform(connection, revision)
             if revision != last:
                 connection.execute("UPDATE last_write SET revision = ?", (revision,))
             connection.execute("COMMIT")
@@ -126,36 +128,6 @@ class Committer:
             with suppress(apsw.Error):
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._log_pages = 0
-
-
-def _perform(connection: apsw.Connection, write: Write, revision: int) -> bool:
-    """Apply one write if the record is at the expected revision; whether anything changed."""
-    key, value, expect = write.key, write.value, write.expect
-    if value is None:
-        if expect is None:
-            connection.execute("DELETE FROM entries WHERE key = ?", (key,))
-        else:
-            connection.execute("DELETE FROM entries WHERE key = ? AND revision = ?", (key, expect))
-    elif expect is None:
-        connection.execute(
-            "INSERT INTO entries VALUES (?1, ?2, ?3)"
-            " ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision",
-            (key, value, revision),
-        )
-    elif expect == 0:
-        connection.execute("INSERT INTO entries VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, value, revision))
-    else:
-        connection.execute(
-            "UPDATE entries SET value = ?, revision = ? WHERE key = ? AND revision = ?", (value, revision, key, expect)
-        )
-    if connection.changes():
-        write.revision = revision
-        return True
-    if expect is not None:
-        actual = connection.execute("SELECT revision FROM entries WHERE key = ?", (key,)).get or 0
-        if actual != expect:
-            write.error = RevisionConflict(f"{key!r} is at revision {actual}, not {expect}")
-    return False
 
 
 def _as_store_error(error: apsw.Error) -> StoreError:

@@ -12,7 +12,18 @@ from ondol.store.protocol import StoreError
 APPLICATION_ID = 0x6F6E646F
 """`ondo`, in the file's header: told from other people's databases."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+_MESSAGES = """
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,
+    queue TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    put_back INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX messages_by_due ON messages (queue, due, id);
+"""
 
 _SCHEMA = f"""
 CREATE TABLE entries (
@@ -22,9 +33,13 @@ CREATE TABLE entries (
 );
 CREATE TABLE last_write (revision INTEGER NOT NULL);
 INSERT INTO last_write VALUES (0);
+{_MESSAGES}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+
+_FROM_VERSION_1 = f"{_MESSAGES} PRAGMA user_version = 2;"
+"""Version 1 had no queues."""
 
 
 def connect(path: Path, vfs: str | None) -> apsw.Connection:
@@ -67,8 +82,11 @@ def _check_or_create(path: Path, connection: apsw.Connection) -> None:
         return
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is a database, but not a store of ondol")
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise StoreError(f"{path} has version {version} of the layout; this ondol knows version {SCHEMA_VERSION}")
     fault = connection.execute("PRAGMA quick_check(1)").get
     if fault != "ok":
         raise StoreError(f"{path} is damaged: {fault}")
+    if version == 1:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"BEGIN IMMEDIATE; {_FROM_VERSION_1} COMMIT;")

@@ -1,4 +1,4 @@
-"""What a key, a prefix and a value may be: what every store, the cluster engine's included, can take."""
+"""What a key, a prefix, a value and a message may be: what every store, the cluster engine's included, can take."""
 
 from ondol.model.errors import InvariantError
 from ondol.store.protocol import StoreError
@@ -6,6 +6,8 @@ from ondol.store.protocol import StoreError
 KEY_BYTES = 512
 VALUE_BYTES = 1_048_576
 """What is larger is a blob."""
+
+MESSAGE_BYTES = 8_388_608
 
 
 def check_key(key: str) -> None:
@@ -30,3 +32,10 @@ def check_value(key: str, value: bytes) -> None:
         raise InvariantError(f"the value of {key!r} is no bytes")
     if len(value) > VALUE_BYTES:
         raise StoreError(f"the value of {key!r} has {len(value)} bytes, over {VALUE_BYTES}")
+
+
+def check_message(queue: str, body: bytes) -> None:
+    """Names of queues are those of keys. Raises `StoreError` for a body that is too long."""
+    check_key(queue)
+    if len(body) > MESSAGE_BYTES:
+        raise StoreError(f"a message for {queue!r} has {len(body)} bytes, over {MESSAGE_BYTES}")

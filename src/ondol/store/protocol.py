@@ -1,6 +1,7 @@
-"""The store: keys with revisions, watches and blobs. What SQLite, memory and a cluster engine can all do, and no more.
+"""The store: keys with revisions, watches, queues and blobs. What SQLite, memory and a cluster engine can all do.
 
-There is no transaction over keys and no range scan beyond a prefix; what must change together lives under one key.
+There is no transaction over keys and no range scan beyond a prefix; what must change together lives under one key. Nor
+is there one over a queue and anything else: who must do two things writes the second before it acknowledges the first.
 `tests/contracts/test_store.py` holds every implementation to this.
 """
 
@@ -61,6 +62,48 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """Something out of a queue, in the hands of whoever took it."""
+
+    id: int
+    queue: str
+    body: bytes
+    put_back: int
+    """How often it was put back before."""
+
+
+class Queues(Protocol):
+    """Queues by name, each there as soon as it is used. A message is delivered at least once.
+
+    What was taken and neither acknowledged nor put back when its taker ends is taken again by the next one. Messages
+    come by the time that they are due, nearly: no order is promised.
+    """
+
+    async def put(self, queue: str, body: bytes, delay: int = 0) -> None:
+        """Durable when it returns. `delay`: not before so many nanoseconds. Raises `StoreError`."""
+        ...
+
+    async def take(self, queue: str, most: int) -> list[Message]:
+        """Wait until a message is due, and take those that are, up to `most`. Cancelled, it has taken none."""
+        ...
+
+    def acknowledge(self, message: Message) -> None:
+        """It is done with. Soon durable; whoever is killed before may be given it again."""
+        ...
+
+    def put_back(self, message: Message, delay: int) -> None:
+        """Somebody is to take it again, in so many nanoseconds. Durable as `acknowledge` is."""
+        ...
+
+    def length(self, queue: str) -> int:
+        """About how many messages there are that nobody has taken, due or not."""
+        ...
+
+    async def purge(self, queue: str) -> None:
+        """Forget all its messages; what somebody has taken is not given to anybody again."""
+        ...
 
 
 class Blobs(Protocol):

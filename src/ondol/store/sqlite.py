@@ -14,6 +14,7 @@ import apsw
 
 from ondol.store import database
 from ondol.store.committer import Batch, Committer, Write
+from ondol.store.entry_write import EntryWrite
 from ondol.store.files import SystemFiles
 from ondol.store.keys import check_key, check_prefix, check_value
 from ondol.store.protocol import Change, Entry, StoreError, Subscription
@@ -53,7 +54,7 @@ class SqliteStore:
 
     async def get(self, key: str) -> Entry | None:
         check_key(key)
-        row = self._read("SELECT value, revision FROM entries WHERE key = ?", (key,))
+        row = self.read("SELECT value, revision FROM entries WHERE key = ?", (key,))
         return Entry(*row[0]) if row else None
 
     async def list(self, prefix: str) -> Entries:
@@ -72,13 +73,32 @@ class SqliteStore:
     async def watch(self, prefix: str, on_change: Callable[[Change], None]) -> Subscription:
         check_prefix(prefix)
         # One transaction: what is listed is the state at exactly that revision.
-        self._read("BEGIN")
+        self.read("BEGIN")
         try:
-            [(seen,)] = self._read("SELECT revision FROM last_write")
+            [(seen,)] = self.read("SELECT revision FROM last_write")
             state = [Change(key, entry) for key, entry in self._list(prefix)]
         finally:
-            self._read("COMMIT")
+            self.read("COMMIT")
         return self._watches.add(prefix, on_change, state, seen)
+
+    def read(self, query: str, values: tuple[int | str, ...] = (), most_bytes: int | None = None) -> Rows:
+        """The rows of a query; those in which the last value of each row makes `most_bytes` together, at least one.
+
+        Raises `StoreError`.
+        """
+        if self._closed:
+            raise StoreError("the store is closed")
+        try:
+            cursor = self._reader.execute(query, values)
+            return cursor.fetchall() if most_bytes is None else _within(cursor, most_bytes)
+        except apsw.Error as error:
+            raise StoreError(f"{self._path} cannot be read: {error}") from error
+
+    def submit(self, write: Write) -> None:
+        """Have it committed, with whatever else is being written. Raises `StoreError`."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        self._committer.submit(write)
 
     async def close(self) -> None:
         """Commit what was asked for, and end. A second time is no error."""
@@ -90,26 +110,16 @@ class SqliteStore:
     def _list(self, prefix: str) -> Entries:
         query = "SELECT key, value, revision FROM entries"
         if not prefix:
-            rows = self._read(f"{query} ORDER BY key")
+            rows = self.read(f"{query} ORDER BY key")
         else:
             # A prefix ends with a slash, and a zero is what comes after a slash.
-            rows = self._read(f"{query} WHERE key > ? AND key < ? ORDER BY key", (prefix, f"{prefix[:-1]}0"))
+            rows = self.read(f"{query} WHERE key > ? AND key < ? ORDER BY key", (prefix, f"{prefix[:-1]}0"))
         return [(key, Entry(value, revision)) for key, value, revision in rows]
 
-    def _read(self, query: str, values: tuple[str, ...] = ()) -> Rows:
-        if self._closed:
-            raise StoreError("the store is closed")
-        try:
-            return self._reader.execute(query, values).fetchall()
-        except apsw.Error as error:
-            raise StoreError(f"{self._path} cannot be read: {error}") from error
-
     async def _write(self, key: str, value: bytes | None, expect: int | None) -> int:
-        if self._closed:
-            raise StoreError("the store is closed")
-        write = Write(key, value, expect, self._loop.create_future())
-        self._committer.submit(write)
-        return await write.done
+        done: asyncio.Future[int] = self._loop.create_future()
+        self.submit(EntryWrite(key=key, value=value, expect=expect, watches=self._watches, done=done))
+        return await done
 
     def _committed(self, batch: Batch) -> None:
         """In the committer's thread."""
@@ -119,14 +129,17 @@ class SqliteStore:
 
     def _tell(self, batch: Batch) -> None:
         for write in batch:
-            if write.error is None and write.revision:
-                entry = None if write.value is None else Entry(write.value, write.revision)
-                self._watches.publish(Change(write.key, entry), write.revision)
+            write.announce()
         for write in batch:
-            if write.done.done():
-                # Whoever asked was cancelled meanwhile.
-                continue
-            if write.error is not None:
-                write.done.set_exception(write.error)
-            else:
-                write.done.set_result(write.revision)
+            write.settle()
+
+
+def _within(cursor: apsw.Cursor, most_bytes: int) -> Rows:
+    rows = []
+    for row in cursor:
+        rows.append(row)
+        most_bytes -= len(row[-1])
+        if most_bytes <= 0:
+            break
+    cursor.close(True)
+    return rows
