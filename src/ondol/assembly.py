@@ -37,20 +37,21 @@ from ondol.frontend.service import FrontendService
 from ondol.http import HttpCommons, Request, Response
 from ondol.linux.capabilities import drop_all
 from ondol.linux.clock import SystemClock
-from ondol.model.errors import InvariantError
+from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.function import FunctionVersion
-from ondol.model.ids import EnvironmentId, FrontendId, WorkerId
+from ondol.model.ids import CodeDigest, EnvironmentId, FrontendId, WorkerId
 from ondol.model.runtime import Runtime
 from ondol.model.time import Clock
 from ondol.placement.api import WorkerCapacity
 from ondol.placement.policy import PlacementLimits
 from ondol.placement.service import PlacementService
 from ondol.runtimes.catalog import Catalog, RuntimeMissing, find
+from ondol.runtimes.debugger import debugger_package
 from ondol.runtimes.oci.images import Images, check_images
 from ondol.sandbox.driver import Driver
 from ondol.sandbox.jail.driver import JailDriver
 from ondol.store.blobs import DirectoryBlobs
-from ondol.store.protocol import RevisionConflict, Store
+from ondol.store.protocol import RevisionConflict, Store, StoreError
 from ondol.store.sqlite import SqliteStore
 from ondol.telemetry.service import TelemetryService
 from ondol.worker.service import WorkerService, WorkerSettings
@@ -141,6 +142,7 @@ class Platform:
             http=http,
             new_id=new_id,
             sandbox_api=self._serve_sandbox,
+            debugpy=self._debugger,
             credentials=lambda version, environment: sessions.credentials(_session(version, environment)),
         )
         self.manager = WorkerManagerService(
@@ -175,6 +177,7 @@ class Platform:
         self.frontend = FrontendService(
             control=self.control,
             invocations=self.invocations,
+            manager=self.manager,
             log_queries=self.telemetry,
             links=CodeLinks(secret, clock),
             endpoints=config.endpoints,
@@ -214,6 +217,12 @@ class Platform:
 
     async def _resolve_runtime(self, name: str, nearest: bool) -> Runtime:
         return await self._images.complete(self._catalog.resolve(name, nearest))
+
+    async def _debugger(self) -> CodeDigest:
+        try:
+            return await self._blobs.put(await asyncio.to_thread(debugger_package))
+        except StoreError as error:
+            raise PlatformError(f"the debugger could not be stored: {error}", Outcome.NOT_STARTED) from error
 
     def _serve_sandbox(self, environment: EnvironmentId, request: Request, response: Response) -> Awaitable[None]:
         return self.frontend.serve_from_sandbox(environment, request, response)

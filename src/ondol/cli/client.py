@@ -4,7 +4,7 @@ import base64
 import http.client
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -97,6 +97,22 @@ class Client:
             base64.b64decode(reply.headers.get("X-Amz-Log-Result", "")).decode(errors="replace"),
         )
 
+    def debug(self, name: str, port: int | None) -> Generator[dict[str, Any], None, None]:
+        """An environment to be debugged: what happens to it, until it is no more or this is closed."""
+        wanted = json.dumps({"function": name, "port": port}).encode()
+        connection, answer = self._ask("POST", "/_ondol/debug", "lambda", body=wanted)
+        try:
+            if answer.status >= 400:
+                raise self._refusal(Reply(answer.status, answer.headers, answer.read()))
+            while line := answer.readline():
+                yield json.loads(line)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from error
+        finally:
+            # Whatever has not been read: the client goes, and that ends it.
+            answer.close()
+            connection.close()
+
     def log_events(self, group: str, since_ms: int) -> Iterator[dict[str, Any]]:
         """Events of all streams of a group, by time."""
         parameters: dict[str, Any] = {"logGroupName": group, "startTime": since_ms}
@@ -131,6 +147,28 @@ class Client:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
+        connection, answer = self._ask(method, path, service, body=body, query=query, headers=headers)
+        try:
+            reply = Reply(answer.status, answer.headers, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from error
+        finally:
+            connection.close()
+        if reply.status >= 400:
+            raise self._refusal(reply)
+        return reply
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        service: str,
+        *,
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """A connection, and the answer that begins to come on it."""
         # On loopback ondol takes the scope of an Authorization header at its word.
         scope = f"{self._access_key}/20260101/{self._region}/{service}/aws4_request"
         authorization = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
@@ -140,20 +178,22 @@ class Client:
             connection.connect()
             connection.sock.settimeout(None)
             connection.request(method, f"{path}?{urlencode(query)}" if query else path, body, sent)
-            answer = connection.getresponse()
-            reply = Reply(answer.status, answer.headers, answer.read())
+            return connection, connection.getresponse()
         except (ConnectionRefusedError, TimeoutError) as error:
+            connection.close()
             raise CommandFailed(f"Nothing answers at {self.endpoint}. Start ondol with: ondol up") from error
         except (OSError, http.client.HTTPException) as error:
-            raise CommandFailed(
-                f"The connection to {self.endpoint} broke before the answer came ({error or type(error).__name__}). "
-                "See whether ondol still runs with: ondol status"
-            ) from error
-        finally:
             connection.close()
-        if reply.status >= 400:
-            raise self._refusal(reply)
-        return reply
+            raise self._broken(error) from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def _broken(self, error: OSError | http.client.HTTPException) -> CommandFailed:
+        return CommandFailed(
+            f"The connection to {self.endpoint} broke before the answer came ({error or type(error).__name__}). "
+            "See whether ondol still runs with: ondol status"
+        )
 
     def _json(self, reply: Reply) -> dict[str, Any]:
         if not reply.body:

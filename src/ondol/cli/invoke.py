@@ -39,12 +39,22 @@ def invoke(
         raise no_such_function(name) if refused.not_found and qualifier is None else refused from refused
     if as_json:
         typer.echo(json.dumps(_members(invoked), indent=2))
+        require_success(name, invoked)
     else:
-        if tail:
-            say(invoked.log.rstrip("\n"))
-        sys.stdout.flush()
-        sys.stdout.buffer.write(invoked.payload.rstrip(b"\n") + b"\n")
-        sys.stdout.buffer.flush()
+        show(name, invoked, tail)
+
+
+def show(name: str, invoked: Invoked, tail: bool) -> None:
+    """Print the result and perhaps the log. Raises `CommandFailed` if the function failed."""
+    if tail:
+        say(invoked.log.rstrip("\n"))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(invoked.payload.rstrip(b"\n") + b"\n")
+    sys.stdout.buffer.flush()
+    require_success(name, invoked)
+
+
+def require_success(name: str, invoked: Invoked) -> None:
     if invoked.function_error:
         raise CommandFailed(f"{name} failed ({invoked.function_error}). Its log: ondol logs {name}")
 
@@ -54,14 +64,14 @@ def _event(payload: str, name: str | None, settings: list[str]) -> bytes:
     if name is None:
         if settings:
             raise CommandFailed("--set changes a sample event: name one with --event.", 2)
-        return _read(payload)
+        return read_payload(payload)
     if payload:
         raise CommandFailed("Give a payload or --event, not both.", 2)
     return json.dumps(sample(name, settings)).encode()
 
 
-def _read(payload: str) -> bytes:
-    """The event's bytes from what was given for it."""
+def read_payload(payload: str) -> bytes:
+    """The event's bytes from what was given for it. Raises `CommandFailed`."""
     if payload == "-":
         return sys.stdin.buffer.read()
     if not payload.startswith("@"):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import ondol
+from ondol.cli.debug import debug
 from ondol.cli.delete import delete
 from ondol.cli.deploy import deploy
 from ondol.cli.dev import dev
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 app.command("up")(up)
 app.command("deploy")(deploy)
 app.command("dev")(dev)
+app.command("debug")(debug)
 app.command("event")(event)
 app.command("invoke")(invoke)
 app.command("logs")(logs)

@@ -8,8 +8,7 @@ cannot hide its `Origin` or `Sec-Fetch-Site`, and under a rebound name cannot hi
 from collections.abc import Mapping
 
 from ondol.model.errors import AccessDenied
-
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+from ondol.model.network import is_our_name
 
 
 def refuse_web_pages(headers: Mapping[str, str]) -> None:
@@ -20,13 +19,3 @@ def refuse_web_pages(headers: Mapping[str, str]) -> None:
         raise AccessDenied("Requests that a web page caused are refused: web pages may not call this API.")
     if not is_our_name(headers.get("host", "")):
         raise AccessDenied("The Host header names another machine. Call ondol as localhost or 127.0.0.1.")
-
-
-def is_our_name(host: str) -> bool:
-    """Whether a Host header means this machine: a loopback name or address, with or without a port.
-
-    Names under `.localhost` never leave the machine (RFC 6761, 6.3).
-    """
-    name = host.lower()
-    name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
-    return name in _LOOPBACK_NAMES or name.endswith(".localhost")

@@ -135,6 +135,9 @@ class Invocations:
     def lend(self, environment: Environment) -> None:
         self._perform(self._assignment.lent(environment, self._clock.now()))
 
+    def offer(self, environment: Environment) -> None:
+        self._perform(self._assignment.offered(environment, self._clock.now()))
+
     def start_failed(self, request: RequestId, version: VersionId, failure: StartFailure) -> None:
         self._perform(self._assignment.start_failed(request, version, failure, self._clock.now()))
 

@@ -77,7 +77,7 @@ class InvokeApi:
         self, parameters: InvokeParameters, caller: Caller, request_id: RequestId, request: Request, response: Response
     ) -> None:
         payload = await _read_payload(request, parameters)
-        target = await self._target(parameters, caller)
+        target = await self.target(parameters, caller)
         self._begin(parameters, target, payload, request_id, request=request, response=response)
 
     def _begin(
@@ -110,7 +110,8 @@ class InvokeApi:
         request.when_client_gone(lambda: self._invocations.client_gone(invocation))
         self._invocations.begin(invocation)
 
-    async def _target(self, parameters: InvokeParameters, caller: Caller) -> Target:
+    async def target(self, parameters: InvokeParameters, caller: Caller) -> Target:
+        """What would run now. Raises `ResourceNotFound`, `AccessDenied`, `ResourceConflict`."""
         key, qualifier = parameters.function, parameters.qualifier
         target = self._directory.target(key, qualifier, self._chance)
         if target is None:

@@ -203,6 +203,10 @@ class Assignment:
         self._waiting.came(environment.version)
         return self._offer(environment, now)
 
+    def offered(self, environment: Environment, now: Instant) -> list[Command]:
+        """An environment is ready for work that nobody has asked for."""
+        return self._offer(environment, now)
+
     def start_failed(
         self, request: RequestId, version: VersionId, failure: StartFailure, now: Instant
     ) -> list[Command]:

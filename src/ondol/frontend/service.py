@@ -16,6 +16,8 @@ from ondol.frontend.access import refuse_web_pages
 from ondol.frontend.answers import send_reply
 from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
+from ondol.frontend.debugging import PATH as DEBUG_PATH
+from ondol.frontend.debugging import Debugging
 from ondol.frontend.directory import Directory
 from ondol.frontend.door import LAMBDA, OWN
 from ondol.frontend.invocations import Invocations
@@ -29,6 +31,7 @@ from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
 from ondol.telemetry.api import LogQueries
+from ondol.worker_manager.api import WorkerManager
 
 STATUS_PATH = "/_ondol/status"
 RESET_PATH = "/_ondol/reset"
@@ -45,6 +48,7 @@ class FrontendService:
         *,
         control: Control,
         invocations: Invocations,
+        manager: WorkerManager,
         log_queries: LogQueries,
         links: CodeLinks,
         endpoints: Endpoints,
@@ -66,6 +70,7 @@ class FrontendService:
         self._logs_wire = LogsWire()
         self._others = OtherServices(self._logs_wire, log_queries, endpoints)
         self._invoke = InvokeApi(self._wire, control, self._directory, invocations, chance)
+        self._debugging = Debugging(invocations.id, self._wire, self._invoke, manager)
         self._lambda = LambdaApi(self._wire, control, links)
         self._server = Server(self._serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
 
@@ -81,6 +86,7 @@ class FrontendService:
 
     async def drain(self, timeout_s: float) -> None:
         """Take no more requests; those in flight, and what runs for clients that left, have so long to end."""
+        self._debugging.close()
         await asyncio.gather(self._server.drain(timeout_s), self._invocations.drain(timeout_s))
 
     # As a holder of views
@@ -171,6 +177,9 @@ class FrontendService:
             reply = await self._lambda.serve(match, caller, request_id, request)
         elif TARGET in request.headers:
             reply = await self._others.query_logs(caller, request_id, request)
+        elif (request.method, request.path) == ("POST", DEBUG_PATH):
+            await self._debugging.serve(caller, request_id, request, response)
+            return
         else:
             reply = await self._own(request_id, request)
         send_reply(response, reply)

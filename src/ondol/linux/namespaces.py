@@ -28,7 +28,7 @@ def unshare(flags: int) -> None:
 
 
 def enter(descriptor: int, kind: int) -> None:
-    """Enter the namespace of an open /proc/PID/ns file."""
+    """Enter the namespace of an open /proc/PID/ns file, or that of a process by its pidfd (Linux 5.8)."""
     check(libc.setns(descriptor, kind), f"setns({kind:#x})")
 
 

@@ -1,4 +1,4 @@
-"""What code in sandboxes may reach beside the Runtime API and AWS's API."""
+"""What code in sandboxes may reach beside the Runtime API and AWS's API, and by which names this machine is meant."""
 
 import re
 
@@ -10,6 +10,7 @@ MOST_ALLOWED = 12
 
 _ALLOWED = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65_535
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class AllowedHost(msgspec.Struct, frozen=True):
@@ -35,3 +36,13 @@ def parse_allowed_hosts(text: str) -> tuple[AllowedHost, ...]:
     if len(allowed) > MOST_ALLOWED:
         raise ValueError(f"{MOST_ALLOWED} addresses at most")
     return tuple(allowed.values())
+
+
+def is_our_name(host: str) -> bool:
+    """Whether a Host header means this machine: a loopback name or address, with or without a port.
+
+    Names under `.localhost` never leave the machine (RFC 6761, 6.3).
+    """
+    name = host.lower()
+    name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+    return name in _LOOPBACK_NAMES or name.endswith(".localhost")

@@ -14,6 +14,7 @@ gone answers `SandboxGone`.
 """
 
 import asyncio
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -125,6 +126,13 @@ class Sandbox(Protocol):
 
     def drain_output(self) -> None:
         """Deliver to the guest, before returning, all output written so far."""
+        ...
+
+    async def reach(self) -> socket.socket:
+        """A TCP socket of the sandbox's own network, not connected and not blocking.
+
+        Raises `SandboxGone`, and `SandboxError` if this driver's sandboxes have no network to reach.
+        """
         ...
 
     def stats(self) -> Stats:

@@ -13,6 +13,7 @@ Driver ──▶ SimulatedSandbox ──▶ Runtime ──▶ Behaviour     what
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -251,6 +252,9 @@ class SimulatedSandbox:
 
     def drain_output(self) -> None:
         """Output is delivered as it is written."""
+
+    async def reach(self) -> socket.socket:
+        raise SandboxError("a simulated sandbox has no network")
 
     def stats(self) -> Stats:
         if self._runtime is None:

@@ -122,12 +122,41 @@ class WorkerStatus(msgspec.Struct, frozen=True, gc=False):
     environments: list[EnvironmentStatus]
 
 
+class DebugObserver(Protocol):
+    """Who wants an environment with a debugger's door, and hears what becomes of the door."""
+
+    @property
+    def gone(self) -> bool:
+        """Nobody wants it any more: it need not be started."""
+        ...
+
+    def listening(self, protocol: str, port: int) -> None:
+        """A debugger that speaks `protocol` (`dap`, `inspector`) is let in at this port of the worker's loopback."""
+        ...
+
+    def attached(self) -> None: ...
+
+    def detached(self) -> None: ...
+
+
 class Worker(PayloadDoor, CodeHost, Protocol):
     @property
     def id(self) -> WorkerId: ...
 
     async def start(self, request: StartRequest) -> Started | InitFailed:
         """Turn a slot into an environment and run its init. Raises `PlatformError` when the host cannot."""
+        ...
+
+    async def debug(self, request: StartRequest, port: int | None, observer: DebugObserver) -> Started | InitFailed:
+        """As `start`, with a door for debuggers at this port (0: any, None: the usual one, or any if that is taken).
+
+        Its runtime waits for a debugger before it loads the function, and the environment has no time limits until
+        one has attached nor while one is. Raises `PlatformError`, also if its runtime cannot be debugged.
+        """
+        ...
+
+    async def shut_out(self, environment: EnvironmentId) -> None:
+        """No debugger gets to this environment any more; what one has stopped goes on. Others are ignored."""
         ...
 
     async def stop(self, environment: EnvironmentId) -> None:

@@ -39,6 +39,7 @@ from ondol.worker.machine import (
     Ready,
     RuntimeMisbehaved,
     Stop,
+    Thaw,
     Throttle,
     UnknownRequest,
     Wake,
@@ -125,6 +126,14 @@ class EnvironmentShell:
     def stop(self) -> None:
         """Begin to end it; `stopped` is called when nothing of it remains."""
         self._perform(self._machine.stop_asked())
+
+    def suspend_time(self) -> None:
+        """As the machine's."""
+        self._perform(self._machine.suspend_time())
+
+    def resume_time(self) -> None:
+        """As the machine's."""
+        self._perform(self._machine.resume_time(self._clock.now()))
 
     @property
     def state(self) -> str:
@@ -231,6 +240,8 @@ class EnvironmentShell:
                     self._wake(self.id, at)
                 case Freeze():
                     self._sandbox.freeze()
+                case Thaw():
+                    self._sandbox.thaw()
                 case Throttle():
                     self._sandbox.throttle()
                 case Ready(init_ns):

@@ -88,6 +88,10 @@ class Throttle(msgspec.Struct, frozen=True, gc=False):
     """Init is over: the CPU share holds from now on."""
 
 
+class Thaw(msgspec.Struct, frozen=True, gc=False):
+    """It must run although nobody invokes it: a debugger wants to talk to it."""
+
+
 class Freeze(msgspec.Struct, frozen=True, gc=False):
     """It has been idle for a while."""
 
@@ -104,7 +108,7 @@ class Wake(msgspec.Struct, frozen=True, gc=False):
     at: Instant
 
 
-Command = Ready | InitFailure | Deliver | Answer | Finish | Throttle | Freeze | Stop | Wake
+Command = Ready | InitFailure | Deliver | Answer | Finish | Throttle | Freeze | Thaw | Stop | Wake
 
 NEVER = Instant(1 << 62)
 
@@ -128,6 +132,7 @@ class EnvironmentMachine:
         "_invoked",
         "_phases",
         "_started",
+        "_suspended",
         "_timeout",
         "_version",
         "_wakes",
@@ -145,6 +150,9 @@ class EnvironmentMachine:
         self._init_ns: int | None = None
         self._head: InvocationHead | None = None
         self._deadline = Instant(now + phases.init + self._timeout)
+        self._suspended = False
+        """Time limits stand still."""
+
         self._wakes: list[Instant] = []
         """Wake-ups under way, soonest last."""
 
@@ -240,6 +248,25 @@ class EnvironmentMachine:
         self.state = State.ENDED
         return [Stop(True), *self._abandon()]
 
+    def suspend_time(self) -> list[Command]:
+        """No time limit counts from now on, and it is not frozen: a debugger is attached, or awaited."""
+        self._suspended = True
+        if self.state is not State.FROZEN:
+            return []
+        self.state = State.IDLE
+        return [Thaw()]
+
+    def resume_time(self, now: Instant) -> list[Command]:
+        """Time limits count again; the phase that it is in has its whole time before it."""
+        self._suspended = False
+        if self.state is State.ENDED:
+            return []
+        if self.state is State.IDLE:
+            return self._rest(now)
+        limit = self._phases.init + self._timeout if self.state is State.INIT else self._timeout
+        self._deadline = Instant(now + limit)
+        return self._watch()
+
     # From the sandbox
 
     def exited(self, end: End, now: Instant) -> list[Command]:
@@ -253,7 +280,7 @@ class EnvironmentMachine:
     def timer_due(self, now: Instant) -> list[Command]:
         """The soonest wake-up came."""
         self._wakes.pop()
-        if self.state is State.ENDED:
+        if self.state is State.ENDED or self._suspended:
             return []
         if now < self._deadline:
             return self._watch()

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ondol.background import Background
 from ondol.control.api import PrepareError
@@ -25,6 +26,7 @@ from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.limits import UnpackLimits
 from ondol.telemetry.api import LogSink, LogStream
 from ondol.worker.api import (
+    DebugObserver,
     EnvironmentBusy,
     EnvironmentStatus,
     GrantDead,
@@ -37,6 +39,7 @@ from ondol.worker.api import (
     WorkerObserver,
     WorkerStatus,
 )
+from ondol.worker.debugger import DebuggerDoor, DebugProtocol, debuggable, require_protocol
 from ondol.worker.environment import EnvironmentShell
 from ondol.worker.environment_log import EnvironmentLog
 from ondol.worker.log_lines import platform_lines, runtime_version
@@ -53,6 +56,14 @@ SandboxApi = Callable[[EnvironmentId, Request, Response], Awaitable[None] | None
 
 Credentials = Callable[[FunctionVersion, EnvironmentId], SessionCredentials]
 """What the code of this environment signs its requests with."""
+
+
+DebuggerPackage = Callable[[], Awaitable[CodeDigest]]
+"""The package, in the store, that brings a debugger for Python into a sandbox. Raises `PlatformError`."""
+
+
+async def no_debugger() -> CodeDigest:
+    raise PlatformError("this worker has no debugger for Python", Outcome.NOT_STARTED)
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
@@ -81,6 +92,7 @@ class WorkerService:
         new_id: Callable[[], str],
         sandbox_api: SandboxApi | None = None,
         credentials: Credentials | None = None,
+        debugpy: DebuggerPackage = no_debugger,
     ) -> None:
         self._settings = settings
         self._driver = driver
@@ -93,6 +105,8 @@ class WorkerService:
         self._sandbox_api = sandbox_api
         self._credentials = credentials
         self._environments: dict[EnvironmentId, EnvironmentShell] = {}
+        self._doors: dict[EnvironmentId, DebuggerDoor] = {}
+        self._debugpy = debugpy
         self._unpacked: set[CodeDigest] = set()
         self._dead_grants: set[int] = set()
         self._unpacking: dict[CodeDigest, asyncio.Task[None]] = {}
@@ -146,13 +160,44 @@ class WorkerService:
             raise PrepareError("InternalError", str(error)) from error
 
     async def start(self, request: StartRequest) -> Started | InitFailed:
+        return await self._start(request)
+
+    async def debug(self, request: StartRequest, port: int | None, observer: DebugObserver) -> Started | InitFailed:
+        version = request.version
+        runtime = await self._resolve_runtime(version.runtime, version.nearest_runtime)
+        door = DebuggerDoor(require_protocol(runtime), observer)
+        try:
+            if door.protocol is DebugProtocol.DAP:
+                version = replace(version, layers=(await self._debugpy(), *version.layers))
+            await door.open(port)
+            return await self._start(replace(request, version=version), door)
+        except OSError as error:
+            raise PlatformError(f"port {port} cannot be listened at: {error.strerror}", Outcome.NOT_STARTED) from error
+        finally:
+            if request.environment not in self._doors:
+                door.close()
+
+    async def shut_out(self, environment: EnvironmentId) -> None:
+        door = self._doors.get(environment)
+        if door is not None:
+            door.close()
+
+    async def _start(self, request: StartRequest, door: DebuggerDoor | None = None) -> Started | InitFailed:
         version = request.version
         try:
             runtime = await self._resolve_runtime(version.runtime, version.nearest_runtime)
             await self._unpack_all((version.code, *version.layers))
             sandbox = await self._slots.take(SlotKey(runtime, version.function.account))
+            if door is not None and door.unwanted:
+                await sandbox.stop(0)
+                raise PlatformError("nobody waits for its debugger any more", Outcome.NOT_STARTED)
             environment = self._environment(request, sandbox, runtime)
-            return await environment.initialize(self._start_spec(request, environment, runtime))
+            spec = self._start_spec(request, environment, runtime)
+            if door is not None:
+                self._doors[environment.id] = door
+                door.lead_to(environment, sandbox)
+                spec = debuggable(spec)
+            return await environment.initialize(spec)
         except (SandboxError, UnpackRefused) as error:
             raise PlatformError(f"no environment could be started: {error}", Outcome.NOT_STARTED) from error
 
@@ -245,6 +290,9 @@ class WorkerService:
 
     def _stopped(self, environment: EnvironmentShell) -> None:
         del self._environments[environment.id]
+        door = self._doors.pop(environment.id, None)
+        if door is not None:
+            door.close()
         if self._observer is not None:
             self._ends.spawn(self._tell_end(self._observer, environment.id))
         if self._nobody_left is not None and not self._environments:

@@ -7,6 +7,7 @@ import msgspec
 from ondol.model.function import FunctionKey, FunctionVersion, FunctionView
 from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
+from ondol.worker.api import DebugObserver
 
 
 class Environment(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +34,26 @@ StartFailure = FunctionFailure | ThrottleReason | NoRoom | HostFailed
 """Why the environment that an invocation asked for is not coming: its init failed, it may not grow, no room, ..."""
 
 
+class SessionEnd(msgspec.Struct, frozen=True, gc=False):
+    """An environment that was debugged is no more."""
+
+    reason: str
+    replaced: bool = False
+    """Its version was: another one would have the newer code."""
+
+
+class DebugSession(DebugObserver, Protocol):
+    """Who debugs one environment, as the worker manager sees it."""
+
+    def ready(self) -> None:
+        """Its init is over: it takes invocations, and is the first to be taken."""
+        ...
+
+    def ended(self, reason: StartFailure | SessionEnd) -> None:
+        """It is no more, or never came. Said once, and last."""
+        ...
+
+
 class WorkerManager(Protocol):
     def register(self, holder: "EnvironmentHolder") -> None: ...
 
@@ -41,6 +62,19 @@ class WorkerManager(Protocol):
 
         The answer comes through the holder: `lend`, or `start_failed`.
         """
+        ...
+
+    async def debug(
+        self, frontend: FrontendId, version: FunctionVersion, port: int | None, session: DebugSession
+    ) -> EnvironmentId:
+        """Start an environment with a door for debuggers (`Worker.debug`), for nobody who waits.
+
+        It is offered to the frontend like one that was released, and kept until its session is over.
+        """
+        ...
+
+    async def debugged(self, environment: EnvironmentId) -> None:
+        """The session of this environment is over: it is stopped when it is idle next, at once if it is not ready."""
         ...
 
     async def given_back(self, environment: EnvironmentId) -> None:
@@ -64,6 +98,10 @@ class EnvironmentHolder(Protocol):
 
     def lend(self, environment: Environment) -> None:
         """Use it for whichever invocation waits for its version; keep it idle otherwise."""
+        ...
+
+    def offer(self, environment: Environment) -> None:
+        """As `lend`, of an environment that no invocation has asked for."""
         ...
 
     def start_failed(self, request: RequestId, version: VersionId, failure: StartFailure) -> None: ...

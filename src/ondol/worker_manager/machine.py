@@ -14,7 +14,7 @@ from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, Wor
 from ondol.model.limits import KeepAlive
 from ondol.model.time import SECOND, Instant
 from ondol.placement.api import Demand, Placed, Unplaced
-from ondol.worker_manager.api import Environment, NoRoom, StartFailure
+from ondol.worker_manager.api import Environment, NoRoom, SessionEnd, StartFailure
 
 
 class State(Enum):
@@ -94,6 +94,27 @@ class Lend(msgspec.Struct, frozen=True, gc=False):
     environment: Environment
 
 
+class Offer(msgspec.Struct, frozen=True, gc=False):
+    """Lend what nobody waits for: an environment with a debugger."""
+
+    frontend: FrontendId
+    environment: Environment
+
+
+class EndSession(msgspec.Struct, frozen=True, gc=False):
+    """Tell who debugs this environment that it is no more, or never comes."""
+
+    environment: EnvironmentId
+    reason: StartFailure | SessionEnd
+
+
+class ShutOut(msgspec.Struct, frozen=True, gc=False):
+    """Let debuggers go from this environment."""
+
+    environment: EnvironmentId
+    worker: WorkerId
+
+
 class TellFailure(msgspec.Struct, frozen=True, gc=False):
     """Tell the invocation that caused the start why nothing comes of it."""
 
@@ -129,10 +150,15 @@ class SetTimer(msgspec.Struct, frozen=True, gc=False):
     at: Instant
 
 
+REPLACED = "its version was replaced"
+SESSION_OVER = "nobody debugs it any more"
+
 LEAVING = frozenset({State.RECALLING, State.STOPPING})
 """States that may end in room for another."""
 
-Command = AskGrowth | Place | Start | Lend | TellFailure | Recall | Stop | Release | SetTimer
+Command = (
+    AskGrowth | Place | Start | Lend | Offer | TellFailure | EndSession | ShutOut | Recall | Stop | Release | SetTimer
+)
 
 
 class _Environment:
@@ -140,6 +166,7 @@ class _Environment:
         "ask_for_room_at",
         "born",
         "cause",
+        "debugged",
         "frontend",
         "generation",
         "id",
@@ -164,7 +191,10 @@ class _Environment:
         self.worker: WorkerId | None = None
         self.generation = 0
         self.retired = False
-        self.recalled_for = "nothing"
+        self.debugged = False
+        """It has a session: kept however long it idles, and started for nobody who waits."""
+
+        self.recalled_for = "it ended by itself"
         self.recalled_idle_for = 0
         self.why_no_room = ""
         self.ask_for_room_at = now
@@ -197,6 +227,14 @@ class ManagerMachine:
         self._by_function.setdefault(version.function, {})[id] = environment
         return [AskGrowth(id, version.function)]
 
+    def debug_wanted(
+        self, id: EnvironmentId, frontend: FrontendId, version: FunctionVersion, now: Instant
+    ) -> list[Command]:
+        """Somebody wants to debug: one environment for nobody who waits, whose new name is `id`."""
+        commands = self.wanted(id, frontend, RequestId(id), version, now)
+        self._environments[id].debugged = True
+        return commands
+
     def growth(self, id: EnvironmentId, refusal: StartFailure | None) -> list[Command]:
         """Counting answered: `refusal` is None if it may grow."""
         environment = self._environments[id]
@@ -224,9 +262,10 @@ class ManagerMachine:
         if environment is None or environment.worker is None:
             return []  # it ended as soon as it had started, and the worker's word of that came first
         self._move(environment, Happening.STARTED)
-        lend = Lend(environment.frontend, Environment(id, environment.worker, environment.version.id))
+        lent = Environment(id, environment.worker, environment.version.id)
+        lend: Command = (Offer if environment.debugged else Lend)(environment.frontend, lent)
         if environment.retired:
-            return [lend, *self._recall(environment, 0, "its version was replaced")]
+            return [lend, *self._recall(environment, 0, REPLACED)]
         return [lend, self._timer(environment, Instant(now + self._keep_alive.idle))]
 
     def start_failed(self, id: EnvironmentId, failure: StartFailure) -> list[Command]:
@@ -235,6 +274,18 @@ class ManagerMachine:
             return []
         self._move(environment, Happening.START_FAILED)
         return [Release(id), self._tell(environment, failure), *self._try_again()]
+
+    def session_over(self, id: EnvironmentId) -> list[Command]:
+        """Nobody debugs it any more."""
+        environment = self._environments.get(id)
+        if environment is None or environment.worker is None:
+            return []  # the worker, once it is chosen, hears that nobody wants it
+        shut: list[Command] = [ShutOut(id, environment.worker)]
+        if environment.state is State.STARTING:
+            return [*shut, Stop(id, environment.worker, SESSION_OVER)]
+        if environment.state is State.LENT:
+            return [*shut, *self._recall(environment, 0, SESSION_OVER)]
+        return shut
 
     # Keep-alive, retirement, the end
 
@@ -246,7 +297,7 @@ class ManagerMachine:
             del self._without_room[id]
             self._move(environment, Happening.WAITED_ENOUGH)
             return [self._tell(environment, NoRoom(environment.why_no_room))]
-        if environment.state is not State.LENT:
+        if environment.state is not State.LENT or environment.debugged:
             return []
         if now - environment.born >= self._keep_alive.age:
             return self._recall(environment, 0, "it is old")
@@ -263,7 +314,7 @@ class ManagerMachine:
         if environment.recalled_idle_for == 0:
             return []  # the frontend gives it back by itself when its invocation ends
         if environment.retired:
-            return self._recall(environment, 0, "its version was replaced")
+            return self._recall(environment, 0, REPLACED)
         again = Instant(now + max(1, min(ask_again_in, environment.born + self._keep_alive.age - now)))
         return [self._timer(environment, again), *self._make_room(now)]
 
@@ -282,7 +333,9 @@ class ManagerMachine:
         lent = environment.state is not State.STOPPING
         self._move(environment, Happening.ENDED)
         forget = [Recall(environment.frontend, id, 0)] if lent else []  # or it would be kept idle, and missed by nobody
-        return [Release(id), *forget, *self._try_again()]
+        end = SessionEnd(environment.recalled_for, environment.retired)
+        over = [EndSession(id, end)] if environment.debugged else []
+        return [Release(id), *forget, *over, *self._try_again()]
 
     def retired(self, function: FunctionKey, current: frozenset[VersionId]) -> list[Command]:
         """Only these versions of the function are current: environments of others take no more invocations."""
@@ -291,8 +344,10 @@ class ManagerMachine:
             if environment.version.id in current or environment.retired:
                 continue
             environment.retired = True
+            if environment.state is State.STARTING and environment.debugged and environment.worker is not None:
+                commands.append(Stop(environment.id, environment.worker, REPLACED))
             if environment.state is State.LENT:
-                commands += self._recall(environment, 0, "its version was replaced")
+                commands += self._recall(environment, 0, REPLACED)
         return commands
 
     # Room
@@ -305,7 +360,7 @@ class ManagerMachine:
         if self._leaving >= len(self._without_room):
             return []
         for environment in self._environments.values():
-            if environment.state is State.LENT and not environment.retired:
+            if environment.state is State.LENT and not environment.retired and not environment.debugged:
                 if environment.ask_for_room_at > now:
                     return []
                 del self._environments[environment.id]
@@ -340,7 +395,9 @@ class ManagerMachine:
         if not siblings:
             del self._by_function[environment.version.function]
 
-    def _tell(self, environment: _Environment, failure: StartFailure) -> TellFailure:
+    def _tell(self, environment: _Environment, failure: StartFailure) -> Command:
+        if environment.debugged:
+            return EndSession(environment.id, SessionEnd(REPLACED, True) if environment.retired else failure)
         return TellFailure(environment.frontend, environment.cause, environment.version.id, failure)
 
     def _recall(self, environment: _Environment, idle_for: int, reason: str) -> list[Command]:

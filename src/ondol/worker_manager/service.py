@@ -15,16 +15,19 @@ from ondol.model.time import MILLISECOND, SECOND, Clock
 from ondol.model.timers import TimerWheel
 from ondol.placement.api import Placement
 from ondol.worker.api import Started, StartRequest, Worker
-from ondol.worker_manager.api import EnvironmentHolder, HostFailed
+from ondol.worker_manager.api import DebugSession, EnvironmentHolder, HostFailed
 from ondol.worker_manager.machine import (
     AskGrowth,
     Command,
+    EndSession,
     Lend,
     ManagerMachine,
+    Offer,
     Place,
     Recall,
     Release,
     SetTimer,
+    ShutOut,
     Start,
     Stop,
     TellFailure,
@@ -53,6 +56,9 @@ class WorkerManagerService:
         self._workers = workers
         self._new_id = new_id
         self._holders: dict[FrontendId, EnvironmentHolder] = {}
+        self._sessions: dict[EnvironmentId, tuple[int | None, DebugSession]] = {}
+        """Of environments that are debugged: the port that is wanted for each, and who debugs it."""
+
         self._wheel: TimerWheel[tuple[EnvironmentId, int]] = TimerWheel(TICK)
         self._ticking: asyncio.Task[None] | None = None
         self._background = Background("an environment's start or stop")
@@ -71,6 +77,17 @@ class WorkerManagerService:
     async def want(self, frontend: FrontendId, request: RequestId, version: FunctionVersion) -> None:
         id = EnvironmentId(self._new_id())
         await self._perform(self._machine.wanted(id, frontend, request, version, self._clock.now()))
+
+    async def debug(
+        self, frontend: FrontendId, version: FunctionVersion, port: int | None, session: DebugSession
+    ) -> EnvironmentId:
+        id = EnvironmentId(self._new_id())
+        self._sessions[id] = (port, session)
+        await self._perform(self._machine.debug_wanted(id, frontend, version, self._clock.now()))
+        return id
+
+    async def debugged(self, environment: EnvironmentId) -> None:
+        await self._perform(self._machine.session_over(environment))
 
     async def given_back(self, environment: EnvironmentId) -> None:
         await self._perform(self._machine.given_back(environment))
@@ -104,6 +121,8 @@ class WorkerManagerService:
                 self._background.spawn(self._start(command))
             case Lend(frontend, environment):
                 self._holders[frontend].lend(environment)
+            case Offer() | EndSession() | ShutOut():
+                await self._perform_for_session(command)
             case TellFailure(frontend, request, version, failure):
                 self._holders[frontend].start_failed(request, version, failure)
             case Recall(frontend, environment, idle_for):
@@ -119,10 +138,21 @@ class WorkerManagerService:
                 self._wheel.set((environment, generation), at)
         return ()
 
+    async def _perform_for_session(self, command: Offer | EndSession | ShutOut) -> None:
+        match command:
+            case Offer(frontend, environment):
+                self._holders[frontend].offer(environment)
+                self._sessions[environment.id][1].ready()
+            case EndSession(environment, reason):
+                self._sessions.pop(environment)[1].ended(reason)
+            case ShutOut(environment, worker):
+                await self._workers(worker).shut_out(environment)
+
     async def _start(self, command: Start) -> None:
         request = StartRequest(command.environment, command.version, command.cause)
         try:
-            answer = await self._workers(command.worker).start(request)
+            worker, debugged = self._workers(command.worker), self._sessions.get(command.environment)
+            answer = await (worker.debug(request, *debugged) if debugged is not None else worker.start(request))
         except PlatformError as error:
             await self._perform(self._machine.start_failed(command.environment, HostFailed(error.message)))
             return

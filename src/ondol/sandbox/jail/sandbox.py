@@ -119,6 +119,14 @@ class JailSandbox:
         while self._output >= 0 and fcntl.ioctl(self._output, termios.FIONREAD, _NOTHING) != _NOTHING:
             self._read_output()
 
+    async def reach(self) -> socket.socket:
+        answer, descriptors = await self._link.ask({"do": "reach", "name": self._name})
+        if "problem" in answer:
+            raise SandboxGone(f"sandbox {self._name} cannot be reached: {answer['problem']}")
+        made = socket.socket(fileno=descriptors[0])
+        made.setblocking(False)
+        return made
+
     def stats(self) -> Stats:
         try:
             measures = self._opened_measures()

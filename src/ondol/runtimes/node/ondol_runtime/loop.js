@@ -6,6 +6,7 @@
 
 const { BufferedInvocation, check } = require('./buffered');
 const { RuntimeApi } = require('./client');
+const debug = require('./debugger');
 const faults = require('./faults');
 const handlers = require('./handler');
 const output = require('./output');
@@ -106,6 +107,7 @@ class Runtime {
 function run() {
   output.install();
   globalThis.awslambda = streamed.awslambda;
+  debug.wait();
   new Runtime().start();
 }
 

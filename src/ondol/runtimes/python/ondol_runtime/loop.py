@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import faults, handler, values
+from . import debugger, faults, handler, values
 from .client import Invocation, RuntimeApi
 from .context import FunctionFacts, LambdaContext
 from .output import Logs, open_standard_streams
@@ -29,6 +29,7 @@ def run(preloaded: tuple[str, ...], connection: socket.socket | None) -> NoRetur
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"], connection)
     report = None
     try:
+        debugger.wait()
         handler.extend_path()
         handler.forget_brought_modules(preloaded)
         function = handler.find(os.environ["_HANDLER"])

@@ -4,7 +4,7 @@
 create  name runtime account ports [image] ──▶ answer with 2 descriptors and 1 for each port
 start   name code layers ...    ──▶ answer                        freeze   name
 stop    name grace_s            ──▶ answer                        thaw     name
-throttle name share
+throttle name share             reach    name ──▶ answer with 1 descriptor
 unpack  digest bytes entries (+ 1 descriptor)  ──▶ answer
 discard digest                  ──▶ answer                        event: ended name status out_of_memory
 ```
@@ -61,6 +61,7 @@ class Commands:
             "throttle": lambda command, _: self._slot(command, lambda slot: slot.throttle(float(command["share"]))),
             "freeze": lambda command, _: self._slot(command, Slot.freeze),
             "thaw": lambda command, _: self._slot(command, Slot.thaw),
+            "reach": self._reach,
             "unpack": self._unpack,
             "discard": self._discard,
         }
@@ -154,6 +155,14 @@ class Commands:
         slot = self._slots.get(command["name"])
         if slot is not None:
             act(slot)
+
+    def _reach(self, command: dict[str, Any], _: list[int]) -> None:
+        slot = self._slots.get(command["name"])
+        if slot is None or not slot.lives:
+            self._answer(command["number"], GONE)
+            return
+        with slot.socket_inside() as made:
+            self._answer(command["number"], "", (made.fileno(),))
 
     def _unpack(self, command: dict[str, Any], descriptors: list[int]) -> None:
         limits = [str(int(command["bytes"])), str(int(command["entries"]))]

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ondol.linux import cgroups, process
+from ondol.linux import cgroups, namespaces, process
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.spawner.events import EventLoop
 from ondol.sandbox.jail.spawner.tmp_disks import MEGABYTE
@@ -147,6 +147,23 @@ class Slot:
 
     def thaw(self) -> None:
         self._means.groups.thaw(self.name)
+
+    @property
+    def lives(self) -> bool:
+        """Whether its first process is there."""
+        return self._first >= 0
+
+    def socket_inside(self) -> socket.socket:
+        """A TCP socket of its network, which whoever has it can connect to what listens in there. Raises `OSError`."""
+        own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            namespaces.enter(self._first, namespaces.NEW_NETWORK)
+            try:
+                return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            finally:
+                namespaces.enter(own, namespaces.NEW_NETWORK)
+        finally:
+            os.close(own)
 
     def stop(self, grace_s: float) -> None:
         """End it: politely, then by force. `Listener.gone` follows."""
