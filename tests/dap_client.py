@@ -33,6 +33,10 @@ class DapClient:
         self.ask("configurationDone")
         self._answer(attaching)
 
+    def go_on(self, thread: int) -> None:
+        """Let a thread that has stopped go on; nothing is waited for."""
+        self._send("continue", {"threadId": thread})
+
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for its answer's body."""
         return self._answer(self._send(command, arguments))

@@ -42,10 +42,10 @@ class InspectorClient:
                 self.ask("Debugger.setBreakpointByUrl", lineNumber=line - 1, url=f"file://{path}")
         self.ask("Runtime.runIfWaitingForDebugger")
 
-    def stopped_in(self) -> tuple[str, int]:
-        """Wait until the code stops: function and line."""
-        frame = self.event("Debugger.paused")["callFrames"][0]
-        return frame["functionName"], frame["location"]["lineNumber"] + 1
+    def stopped_in(self) -> int:
+        """Wait until the code stops: the line."""
+        number: int = self.event("Debugger.paused")["callFrames"][0]["location"]["lineNumber"]
+        return number + 1
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
@@ -109,7 +109,9 @@ def targets(port: int, **headers: str) -> list[dict[str, Any]]:
     """What a Node process offers to debug. Raises `OSError` and `HTTPException` where it is refused."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
     try:
-        connection.request("GET", "/json/list", headers={name.replace("_", "-"): text for name, text in headers.items()})
+        connection.request(
+            "GET", "/json/list", headers={name.replace("_", "-"): text for name, text in headers.items()}
+        )
         found: list[dict[str, Any]] = json.loads(connection.getresponse().read())
         return found
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.runtimes import catalog
 from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
+from ondol.sandbox.errors import SandboxGone
 from ondol.sandbox.jail.driver import JailDriver
 
 pytestmark = pytest.mark.root
@@ -186,3 +188,34 @@ os._exit(0)
     available_mb, mode, there = json.loads(written)
     assert size_mb * 0.94 <= available_mb <= size_mb
     assert (mode, there) == ("0o41777", ["file"])
+
+
+class Greeter(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"from inside")
+
+
+def test_what_listens_in_a_sandbox_is_reached_and_nothing_of_the_host_by_it(launcher: Launcher) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sandbox = await launcher.driver.create(SlotSpec(SandboxId("reached"), launcher.python, "111122223333"))
+        listener = Listener()
+        listener.connected = Greeter  # type: ignore[method-assign]
+        sandbox.attach(listener)
+        with await sandbox.reach() as made:
+            await loop.sock_connect(made, ("127.0.0.1", 9001))
+            assert await asyncio.wait_for(loop.sock_recv(made, 64), PATIENCE_S) == b"from inside"
+        with (
+            socket.create_server(("127.0.0.1", 0)) as host,
+            await sandbox.reach() as made,
+            pytest.raises(ConnectionRefusedError),
+        ):
+            await loop.sock_connect(made, host.getsockname())
+        await sandbox.stop(0)
+        with pytest.raises(SandboxGone):
+            await sandbox.reach()
+        another = await launcher.driver.create(SlotSpec(SandboxId("after"), launcher.python, "111122223333"))
+        await another.stop(0)  # the spawner is back in its own network, and makes sandboxes as before
+
+    launcher.runner.run(main())

@@ -22,6 +22,7 @@ from ondol.worker.machine import (
     RuntimeMisbehaved,
     State,
     Stop,
+    Thaw,
     Throttle,
     UnknownRequest,
     Wake,
@@ -260,3 +261,54 @@ def test_long_invocations_in_close_order_do_not_pile_up_timers() -> None:
             pending += [command.at for command in commands or [] if isinstance(command, Wake)]
         pending = [due for due in pending if due >= at(start + 150)]
     assert len(pending) <= 2
+
+
+class TestSuspendedTime:
+    """While a debugger is attached no limit counts."""
+
+    def test_an_invocation_may_take_any_time(self) -> None:
+        machine = busy()
+        assert machine.suspend_time() == []
+        assert machine.timer_due(at(5_000)) == []
+        assert machine.responded(ONE, 2, at(60_000)) == [Answer(head(), None, 59_970 * MILLISECOND, 20 * MILLISECOND)]
+
+    def test_afterwards_its_whole_time_is_before_it(self) -> None:
+        machine = busy()
+        machine.suspend_time()
+        assert machine.timer_due(at(120)) == machine.timer_due(at(13_000)) == []
+        assert machine.resume_time(at(60_000)) == [Wake(at(63_000))]
+        [answer, *_] = machine.timer_due(at(63_000))
+        assert isinstance(answer, Answer) and answer.failure is not None
+        assert answer.failure.kind is FailureKind.TIMED_OUT
+
+    def test_so_may_an_init(self) -> None:
+        machine = EnvironmentMachine(version(), CAUSE, Phases(), at(0))
+        machine.suspend_time()
+        machine.began()
+        assert machine.timer_due(at(13_000)) == []
+        assert machine.resume_time(at(20_000)) == [Wake(at(33_000))]
+        assert of(InitFailure, machine.timer_due(at(33_000))) != []
+
+    def test_an_invocation_that_begins_then_is_not_limited_either(self) -> None:
+        machine = idle()
+        machine.suspend_time()
+        machine.invoked(head(), at(30))
+        assert machine.timer_due(at(120)) == []
+        assert machine.resume_time(at(9_000)) == [Wake(at(12_000))]
+
+    def test_it_is_not_frozen_and_what_was_is_thawed(self) -> None:
+        machine = idle()
+        machine.suspend_time()
+        assert machine.timer_due(at(120)) == []
+        assert machine.state is State.IDLE
+        assert machine.resume_time(at(500)) == [Wake(at(600))]
+        assert machine.timer_due(at(600)) == [Freeze()]
+        assert machine.suspend_time() == [Thaw()]
+        assert machine.available
+
+    def test_what_has_ended_stays_so(self) -> None:
+        machine = busy()
+        machine.suspend_time()
+        machine.stop_asked()
+        assert machine.resume_time(at(500)) == []
+        assert machine.state is State.ENDED

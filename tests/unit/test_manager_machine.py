@@ -9,18 +9,23 @@ from ondol.model.invocation import ThrottleReason
 from ondol.model.limits import KeepAlive
 from ondol.model.time import MINUTE, SECOND, Instant
 from ondol.placement.api import Demand, Placed, Unplaced
-from ondol.worker_manager.api import Environment, NoRoom
+from ondol.worker_manager.api import Environment, HostFailed, NoRoom, SessionEnd
 from ondol.worker_manager.machine import (
     MAKE_ROOM_IDLE,
+    REPLACED,
+    SESSION_OVER,
     WAIT_FOR_ROOM,
     AskGrowth,
     Command,
+    EndSession,
     Lend,
     ManagerMachine,
+    Offer,
     Place,
     Recall,
     Release,
     SetTimer,
+    ShutOut,
     Start,
     Stop,
     TellFailure,
@@ -223,3 +228,66 @@ def test_room_that_is_enough_for_several_is_given_to_several() -> None:
     start, place = machine.placed(env("one"), Placed(WORKER, "fits"), Instant(8))
     assert isinstance(start, Start)
     assert place == Place(Demand(env("two"), 128, "python3.11"))
+
+
+def debugged(machine: ManagerMachine, name: str = "e", id: str = "f/1") -> list[Command]:
+    """An environment for somebody who debugs, as far as its worker starts it."""
+    assert machine.debug_wanted(env(name), FRONTEND, version(id), Instant(0)) == [AskGrowth(env(name), KEY)]
+    machine.growth(env(name), None)
+    return machine.placed(env(name), Placed(WORKER, "fits"), Instant(0))
+
+
+def test_what_is_debugged_is_offered_and_kept_however_long_it_idles() -> None:
+    machine = manager()
+    debugged(machine)
+    offer, timer = machine.started(env("e"), Instant(5))
+    assert offer == Offer(FRONTEND, Environment(env("e"), WORKER, VersionId("f/1")))
+    assert isinstance(timer, SetTimer)
+    assert machine.timer_due(env("e"), timer.generation, Instant(5 + AGE)) == []
+    want(machine, "other", id="f/1")
+    machine.growth(env("other"), None)
+    commands = machine.placed(env("other"), Unplaced("full"), Instant(AGE))
+    assert not any(isinstance(command, Recall) for command in commands)
+
+
+def test_the_end_of_a_session_lets_debuggers_go_and_ends_the_environment() -> None:
+    machine = manager()
+    debugged(machine)
+    shut = ShutOut(env("e"), WORKER)
+    assert machine.session_over(env("e")) == [shut, Stop(env("e"), WORKER, SESSION_OVER)]
+    failure = HostFailed("the environment was stopped during its init")
+    assert EndSession(env("e"), failure) in machine.start_failed(env("e"), failure)
+    assert machine.environments() == []
+
+    debugged(machine)
+    machine.started(env("e"), Instant(5))
+    assert machine.session_over(env("e")) == [shut, Recall(FRONTEND, env("e"), 0)]
+    machine.given_back(env("e"))
+    assert EndSession(env("e"), SessionEnd(SESSION_OVER)) in machine.ended(env("e"))
+    assert machine.session_over(env("e")) == []
+
+
+def test_a_session_is_told_of_newer_code_before_and_after_its_init() -> None:
+    machine = manager()
+    debugged(machine)
+    newer = frozenset((VersionId("f/2"),))
+    assert machine.retired(KEY, newer) == [Stop(env("e"), WORKER, REPLACED)]
+    assert EndSession(env("e"), SessionEnd(REPLACED, True)) in machine.start_failed(env("e"), HostFailed("stopped"))
+
+    debugged(machine)
+    machine.started(env("e"), Instant(5))
+    assert machine.retired(KEY, newer) == [Recall(FRONTEND, env("e"), 0)]
+    machine.given_back(env("e"))
+    assert EndSession(env("e"), SessionEnd(REPLACED, True)) in machine.ended(env("e"))
+
+
+def test_a_session_is_told_why_nothing_comes_of_it() -> None:
+    machine = manager()
+    machine.debug_wanted(env("e"), FRONTEND, version(), Instant(0))
+    assert machine.session_over(env("e")) == []  # nothing is there that could be ended
+    reason = ThrottleReason.CONCURRENCY
+    assert machine.growth(env("e"), reason) == [EndSession(env("e"), reason)]
+    debugged(machine)
+    machine.started(env("e"), Instant(5))
+    crashed = machine.ended(env("e"))
+    assert EndSession(env("e"), SessionEnd("it ended by itself")) in crashed

@@ -150,8 +150,8 @@ class Worker(PayloadDoor, CodeHost, Protocol):
     async def debug(self, request: StartRequest, port: int | None, observer: DebugObserver) -> Started | InitFailed:
         """As `start`, with a door for debuggers at this port (0: any, None: the usual one, or any if that is taken).
 
-        Its runtime waits for a debugger before it loads the function, and the environment has no time limits until
-        one has attached nor while one is. Raises `PlatformError`, also if its runtime cannot be debugged.
+        Its runtime waits for a debugger before it loads the function; the environment has no time limits during init
+        nor while one is attached. Raises `PlatformError`, also if its runtime cannot be debugged.
         """
         ...
 

@@ -4,18 +4,20 @@
  debugger ──▶ 127.0.0.1:PORT (the platform) ──▶ 127.0.0.1:9229 (in the sandbox, where the runtime listens)
 ```
 
-It decides who is let in, and when the environment's time stands still: until a debugger has been there, and while
-one is. It carries bytes and understands none beyond the first words of a connection. A web page can connect to a port
-of this machine too, and what it sends as HTTP a lenient debugger might take for its own protocol; so whoever does not
-begin as a debugger does is cut off.
+It decides who is let in, and when the environment's time stands still: during its init, which waits for a debugger,
+and while one is there. It carries bytes and understands none beyond the first words of a connection. A web page can
+connect to a port of this machine too, and what it sends as HTTP a lenient debugger might take for its own protocol; so
+whoever does not begin as a debugger does is cut off.
 """
 
 import asyncio
+import contextlib
 from enum import Enum
 from typing import Protocol
 
 from msgspec.structs import replace
 
+from ondol.background import Background
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.network import is_our_name
 from ondol.model.runtime import Runtime
@@ -36,9 +38,14 @@ FIRST_WORDS_S = 10.0
 CONNECT_S = 60.0
 """So long a debugger that came early waits for the runtime to listen."""
 
+GOODBYE_S = 2.0
+"""How long it may take a runtime to hear that its debugger has gone."""
+
 _CONNECT_RETRY_S = 0.02
 _PIECE = 65_536
 _DAP_BEGINS = b"Content-Length:"
+_DISCONNECT = b'{"seq":1,"type":"request","command":"disconnect","arguments":{"terminateDebuggee":false}}'
+_GOODBYE = b"Content-Length: %d\r\n\r\n%b" % (len(_DISCONNECT), _DISCONNECT)
 _DEVTOOLS = "devtools://"
 """The origin of the pages that a browser brings for debugging."""
 
@@ -91,15 +98,14 @@ class DebuggerDoor:
         self.protocol = protocol
         self._observer = observer
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections = Background("carrying a debugger's bytes")
         self._environment: Debugged | None = None
         self._sandbox: Sandbox | None = None
         self._attached = 0
         self._holding = 0
         """Reasons for which time stands still."""
 
-        self._awaited = True
-        """Nobody has attached yet: the runtime waits for it before it loads the function."""
+        self._initializing = False
 
     @property
     def unwanted(self) -> bool:
@@ -123,27 +129,31 @@ class DebuggerDoor:
         return await asyncio.start_server(self._connected, "127.0.0.1", port, limit=_PIECE)
 
     def lead_to(self, environment: Debugged, sandbox: Sandbox) -> None:
-        """From now on debuggers get there, and its time stands still until one has attached."""
+        """From now on debuggers get there, and its time stands still until `initialized`."""
         self._environment = environment
         self._sandbox = sandbox
+        self._initializing = True
         self._hold()
         assert self._server is not None
         self._observer.listening(self.protocol.name.lower(), self._server.sockets[0].getsockname()[1])
+
+    def initialized(self) -> None:
+        """Its init is over, however it went."""
+        if self._initializing:
+            self._initializing = False
+            self._release()
 
     def close(self) -> None:
         """No debugger gets there any more; those that are there are cut off, and what they have stopped goes on."""
         if self._server is not None:
             self._server.close()
-        for task in self._connections:
-            task.cancel()
-        if self._awaited and self._environment is not None:
-            self._awaited = False
-            self._release()
+        self._connections.cancel()
+        self.initialized()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.spawn(self._serve(reader, writer))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             begun = await _first_words(reader, self.protocol)
             if begun is not None and self._environment is not None:
@@ -151,7 +161,6 @@ class DebuggerDoor:
         except (OSError, EOFError, asyncio.LimitOverrunError, TimeoutError, SandboxError):
             pass  # one of the two sides is away: the other is told by the cut
         finally:
-            self._connections.discard(task)
             writer.close()
 
     async def _join(self, begun: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,6 +177,7 @@ class DebuggerDoor:
             finally:
                 inner_writer.close()
                 if attaches:
+                    await self._say_goodbye()
                     self._leave()
         finally:
             self._release()
@@ -188,13 +198,21 @@ class DebuggerDoor:
                 made.close()
                 raise
 
+    async def _say_goodbye(self) -> None:
+        """For a debugger that was cut off: debugpy does not let the code go on unless it is told to; Node does."""
+        if self.protocol is not DebugProtocol.DAP:
+            return
+        with contextlib.suppress(OSError, TimeoutError, SandboxError):
+            async with asyncio.timeout(GOODBYE_S):
+                reader, writer = await self._enter()
+                writer.write(_GOODBYE)
+                await reader.read(_PIECE)
+                writer.close()
+
     def _come(self) -> None:
         self._attached += 1
         if self._attached == 1:
             self._observer.attached()
-        if self._awaited:
-            self._awaited = False
-            self._release()
 
     def _leave(self) -> None:
         self._attached -= 1

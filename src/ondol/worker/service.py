@@ -166,15 +166,17 @@ class WorkerService:
         version = request.version
         runtime = await self._resolve_runtime(version.runtime, version.nearest_runtime)
         door = DebuggerDoor(require_protocol(runtime), observer)
+        started: Started | InitFailed | None = None
         try:
             if door.protocol is DebugProtocol.DAP:
                 version = replace(version, layers=(await self._debugpy(), *version.layers))
             await door.open(port)
-            return await self._start(replace(request, version=version), door)
+            started = await self._start(replace(request, version=version), door)
+            return started
         except OSError as error:
             raise PlatformError(f"port {port} cannot be listened at: {error.strerror}", Outcome.NOT_STARTED) from error
         finally:
-            if request.environment not in self._doors:
+            if not isinstance(started, Started):
                 door.close()
 
     async def shut_out(self, environment: EnvironmentId) -> None:
@@ -197,7 +199,10 @@ class WorkerService:
                 self._doors[environment.id] = door
                 door.lead_to(environment, sandbox)
                 spec = debuggable(spec)
-            return await environment.initialize(spec)
+            started = await environment.initialize(spec)
+            if door is not None:
+                door.initialized()
+            return started
         except (SandboxError, UnpackRefused) as error:
             raise PlatformError(f"no environment could be started: {error}", Outcome.NOT_STARTED) from error
 
