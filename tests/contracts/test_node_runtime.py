@@ -174,7 +174,6 @@ class TestResults:
             ("return 'text';", b'"text"'),
             ("return '\\u2028\\ud800';", '"\u2028\\ud800"'.encode()),
             ("return [1, undefined, () => 1];", b"[1,null,null]"),
-            ("return () => 1;", b"null"),
             ("return new Date(0);", b'"1970-01-01T00:00:00.000Z"'),
             ("return { toJSON() { return 5; } };", b"5"),
             ("return new Map([[1, 2]]);", b"{}"),
@@ -184,12 +183,19 @@ class TestResults:
     def test_results_become_json(self, node: Workshop, statement: str, written: bytes) -> None:
         assert node.function(f"exports.handler = async () => {{ {statement} }};").call().body == written
 
-    @pytest.mark.parametrize("statement", ["const a = {}; a.a = a; return a;", "return 1n;"])
-    def test_what_has_no_json_is_an_error(self, node: Workshop, statement: str) -> None:
+    @pytest.mark.parametrize(
+        ("statement", "error"),
+        [
+            ("const a = {}; a.a = a; return a;", ("Error", "Unable to stringify response body")),
+            ("return 1n;", ("Error", "Unable to stringify response body")),
+            ("return () => 1;", ("TypeError", "Wrong arguments")),
+        ],
+    )
+    def test_what_has_no_json_is_an_error(self, node: Workshop, statement: str, error: tuple[str, str]) -> None:
         function = node.function(f"exports.handler = async () => {{ {statement} }};")
         for _ in range(2):
             told = function.call().json
-            assert (told["errorType"], told["errorMessage"]) == ("Error", "Unable to stringify response body")
+            assert (told["errorType"], told["errorMessage"]) == error
 
     def test_megabytes_pass(self, node: Workshop) -> None:
         function = node.function("exports.handler = async (event) => event;")
@@ -357,6 +363,13 @@ exports.handler = async () => inner();
         assert "Uncaught Exception" in output
         assert function.platform.posted.empty()
 
+    def test_a_rejection_that_loading_left_behind_is_an_init_that_failed(self, node: Workshop) -> None:
+        function = node.function("Promise.reject(new Error('early')); exports.handler = async () => 1;")
+        posted = function.posted()
+        assert posted.path == "/2018-06-01/runtime/init/error"
+        assert posted.json["errorType"] == "Runtime.UnhandledPromiseRejection"
+        assert function.ended()[0] == 128
+
     def test_a_promise_that_nobody_settles(self, node: Workshop) -> None:
         function = node.function("exports.handler = async () => new Promise(() => {});")
         for _ in range(2):
@@ -495,7 +508,9 @@ class TestStreaming:
 
     def test_an_http_response_has_its_prelude(self, node: Workshop) -> None:
         posted = node.function(
-            streaming("const s = awslambda.HttpResponseStream.from(stream, { statusCode: 201 }); s.end('body');")
+            streaming(
+                "const s = awslambda.HttpResponseStream.from(stream, { statusCode: 201 }); s.write('body'); s.end();"
+            )
         ).call()
         assert posted.headers["content-type"] == "application/vnd.awslambda.http-integration-response"
         assert posted.body == b'{"statusCode":201}' + bytes(8) + b"body"
@@ -520,12 +535,13 @@ class TestStreaming:
             told = json.loads(base64.b64decode(posted.trailers["lambda-runtime-function-error-body"]))
             assert (told["errorType"], told["errorMessage"]) == ("TypeError", "broken")
 
-    def test_an_error_before_the_first_byte_is_told_as_any_other(self, node: Workshop) -> None:
+    def test_an_error_before_the_first_byte_is_told_in_trailers_too(self, node: Workshop) -> None:
         function = node.function(streaming("throw new TypeError('early');"))
         for _ in range(2):
             posted = function.call()
-            assert posted.path == f"/2018-06-01/runtime/invocation/{REQUEST_ID}/error"
-            assert posted.json["errorMessage"] == "early"
+            assert posted.body == b""
+            told = json.loads(base64.b64decode(posted.trailers["lambda-runtime-function-error-body"]))
+            assert told["errorMessage"] == "early"
 
     def test_what_escapes_in_mid_stream_ends_the_process(self, node: Workshop) -> None:
         function = node.function(

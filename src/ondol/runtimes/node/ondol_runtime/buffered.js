@@ -18,10 +18,9 @@ const CALLBACKS_REMOVED =
   'https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.';
 
 class BufferedInvocation {
-  // `answer` is told the outcome once: `succeed(json)` or `fail(thrown)`.
-  constructor(handler, answer) {
-    this._handler = handler;
-    this._answer = answer;
+  // `runtime` has the handler and is told the outcome once: `succeed(json)` or `fail(thrown)`.
+  constructor(runtime) {
+    this._runtime = runtime;
     this._waits = true;
     this._called = false;
     this._completed = false;
@@ -32,7 +31,7 @@ class BufferedInvocation {
     const callback = this._onlyFirst((error, result) => this._callBack(error, result));
     try {
       const ways = this._waysToComplete();
-      const result = this._handler(JSON.parse(text), context.describe(ways, fields), callback);
+      const result = this._runtime.handler(JSON.parse(text), context.describe(ways, fields), callback);
       if (result && typeof result.then === 'function') {
         result.then(ways.succeed, ways.fail).catch(ways.fail);
       }
@@ -82,10 +81,10 @@ class BufferedInvocation {
   _done(error, result) {
     this._drained = () => {};
     if (!isMissing(error)) {
-      this._complete(() => this._answer.fail(error));
+      this._complete(() => this._runtime.fail(error));
     } else {
       const json = jsonOf(result);
-      this._complete(() => this._answer.succeed(json));
+      this._complete(() => this._runtime.succeed(json));
     }
   }
 
@@ -96,12 +95,13 @@ class BufferedInvocation {
       );
       return;
     }
-    this._completed = true;
     answer();
+    this._completed = true; // unless that threw, which can still be told
   }
 
   _neverCompleted() {
-    const isAsync = this._handler.constructor && this._handler.constructor.name === 'AsyncFunction';
+    const { handler } = this._runtime;
+    const isAsync = handler.constructor && handler.constructor.name === 'AsyncFunction';
     this._done(isAsync ? fault('NodeJsExit', NEVER_SETTLED) : null, null);
   }
 }
@@ -110,11 +110,16 @@ function isMissing(value) {
   return value === undefined || value === null;
 }
 
-// What JSON has no word for (nothing, a function) becomes null.
 function jsonOf(result) {
+  const json = stringify(result === undefined ? null : result);
+  // A function, or a symbol; the words are those of AWS's client.
+  if (json === undefined) throw new TypeError('Wrong arguments');
+  return json;
+}
+
+function stringify(result) {
   try {
-    const json = JSON.stringify(result);
-    return json === undefined ? 'null' : json;
+    return JSON.stringify(result);
   } catch {
     throw new Error('Unable to stringify response body');
   }

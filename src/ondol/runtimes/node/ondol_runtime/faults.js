@@ -5,9 +5,10 @@ const { types } = require('util');
 
 const MOST_CAUSE_BYTES = 8192; // a header must not grow too long for the platform to take
 
-// An error of the runtime itself, called `Runtime.<kind>`.
+// An error of the runtime itself, called `Runtime.<kind>` and of a class `<kind>`, which JSON logs tell.
 function fault(kind, message, properties) {
-  const error = new Error(message);
+  const { [kind]: Kind } = { [kind]: class extends Error {} };
+  const error = new Kind(message);
   Object.defineProperty(error, 'name', { value: `Runtime.${kind}` });
   Error.captureStackTrace(error, fault);
   return Object.assign(error, properties);
@@ -17,7 +18,8 @@ function fault(kind, message, properties) {
 function reportOf(thrown) {
   try {
     if (types.isNativeError(thrown) || isErrorLike(thrown)) {
-      return { errorType: thrown.name, errorMessage: thrown.message, trace: thrown.stack.split('\n') };
+      const trace = printable(thrown.stack).split('\n');
+      return { errorType: printable(thrown.name), errorMessage: printable(thrown.message), trace };
     }
     return { errorType: typeof thrown, errorMessage: thrown.toString(), trace: [] };
   } catch {
@@ -44,6 +46,11 @@ function logText(error) {
   }
 }
 
+// AWS's client keeps the delete character out, and throws for what is no text.
+function printable(text) {
+  return text === undefined || text === null ? undefined : text.replace(/\x7f/g, '%7F');
+}
+
 function isErrorLike(thrown) {
   const texts = thrown && [thrown.name, thrown.message, thrown.stack];
   return Boolean(texts) && texts.every((text) => typeof text === 'string' && text !== '');
@@ -62,15 +69,18 @@ function withOwnProperties(value) {
 }
 
 function causeOf(thrown) {
-  if (!thrown || typeof thrown.stack !== 'string') return '';
-  const stack = thrown.stack.split('\n').slice(1).map(frameOf);
-  const cause = {
-    working_directory: process.cwd(),
-    exceptions: [{ type: thrown.name, message: thrown.message, stack }],
-    paths: [...new Set(stack.map((frame) => frame.path))],
-  };
-  const text = JSON.stringify(cause).replace(/[^\x20-\x7e]/g, escaped);
-  return text.length > MOST_CAUSE_BYTES ? '' : text;
+  try {
+    const stack = thrown.stack ? printable(thrown.stack).split('\n').slice(1).map(frameOf) : [];
+    const cause = {
+      working_directory: process.cwd(),
+      exceptions: [{ type: printable(thrown.name), message: printable(thrown.message), stack }],
+      paths: [...new Set(stack.map((frame) => frame.path))],
+    };
+    const text = JSON.stringify(cause).replace(/[^\x20-\x7e]/g, escaped);
+    return text.length > MOST_CAUSE_BYTES ? '' : text;
+  } catch {
+    return '';
+  }
 }
 
 // "    at label (path:line:column)" or "    at path:line:column"

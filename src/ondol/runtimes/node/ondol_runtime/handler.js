@@ -36,7 +36,7 @@ async function loadModule(root, directory, name) {
     return found || load(load.resolve(name, { paths: [root, directory] }));
   } catch (error) {
     if (error instanceof SyntaxError) throw fault('UserCodeSyntaxError', String(error));
-    if (error && error.code === 'MODULE_NOT_FOUND') throw fault('ImportModuleError', String(error));
+    if (error.code === 'MODULE_NOT_FOUND') throw fault('ImportModuleError', String(error));
     throw error;
   }
 }
@@ -52,8 +52,8 @@ function fromFile(stem) {
   if (Number(process.versions.node.split('.')[0]) >= 24) {
     ways.push(['.ts', isModule ? importFile : load], ['.mts', importFile], ['.cts', load]);
   }
-  const way = ways.find(([suffix]) => fs.existsSync(stem + suffix));
-  return way && way[1](stem + way[0]);
+  const [suffix, open] = ways.find(([ending]) => fs.existsSync(stem + ending)) || [];
+  return open && open(stem + suffix);
 }
 
 function importFile(file) {

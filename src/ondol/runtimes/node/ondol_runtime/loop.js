@@ -16,10 +16,12 @@ const UNCAUGHT = 129;
 const UNHANDLED = 128;
 const NEVER_LOADED = 13; // Node's own for a top-level await that is never settled
 
+// A handler is called as a method of its `Runtime`, for on AWS that is how it stands in a stack, and what `this` is in it.
 class Runtime {
   constructor() {
-    this._handler = null;
+    this.handler = null;
     this._streams = false;
+    this._asked = false;
     this._running = null;
     this._requestId = '';
     this._ending = false;
@@ -37,12 +39,13 @@ class Runtime {
       const handler = await handlers.find(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
       this._streams = streamed.isStreaming(handler);
       if (!this._streams) check(handler);
-      this._handler = handler;
+      this.handler = handler;
     } catch (error) {
       this._end('Uncaught Exception', error, UNCAUGHT);
       return;
     }
-    this._api.next();
+    // A rejection that the function's modules have left behind is heard of only now, and is still an init that failed.
+    setImmediate(() => this._ready());
   }
 
   // For an invocation
@@ -68,6 +71,12 @@ class Runtime {
     this._api.next();
   }
 
+  _ready() {
+    if (this._ending) return;
+    this._asked = true;
+    this._api.next();
+  }
+
   _invoke(fields, text) {
     this._requestId = fields['lambda-runtime-aws-request-id'];
     output.enter(this._requestId, fields['lambda-runtime-aws-tenant-id']);
@@ -75,17 +84,21 @@ class Runtime {
     if (trace) process.env._X_AMZN_TRACE_ID = trace;
     else delete process.env._X_AMZN_TRACE_ID;
     this._running = this._streams
-      ? new streamed.StreamedInvocation(this._handler, this, this._api)
-      : new BufferedInvocation(this._handler, this);
-    const running = this._running;
-    // Apart from what received it: few frames of ours in a stack, and what a handler enters into an AsyncLocalStorage
-    // is not found there by the next.
-    queueMicrotask(() => running.run(fields, text));
+      ? new streamed.StreamedInvocation(this, this._api)
+      : new BufferedInvocation(this);
+    this._run(this._running, fields, text);
+  }
+
+  // Apart from what received it: few frames of ours in a stack, and what a handler enters into an AsyncLocalStorage is
+  // not found there by the next.
+  async _run(running, fields, text) {
+    await undefined;
+    running.run(fields, text);
   }
 
   _drained() {
     if (this._running !== null) this._running.drained();
-    else if (this._handler === null) process.exitCode = NEVER_LOADED;
+    else if (this.handler === null) process.exitCode = NEVER_LOADED;
   }
 
   _end(title, error, status) {
@@ -97,7 +110,7 @@ class Runtime {
     if (running instanceof streamed.StreamedInvocation && running.breakOff(error, leave)) return;
     const report = faults.reportOf(error);
     const fields = faults.fieldsOf(error, report);
-    if (this._handler === null) this._api.failInit(JSON.stringify(report), fields, leave);
+    if (!this._asked) this._api.failInit(JSON.stringify(report), fields, leave);
     else if (running !== null) this._api.fail(this._requestId, JSON.stringify(report), fields, leave);
     else leave();
   }

@@ -20,7 +20,7 @@ function install() {
   const lowest = LEVELS.indexOf((process.env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase());
   for (const [method, level] of Object.entries(METHODS)) {
     const shown = level === 'FATAL' || LEVELS.indexOf(level) >= lowest;
-    console[method] = shown ? (...values) => write(level, values) : () => {};
+    console[method] = shown ? (first, ...rest) => write(level, [first, ...rest]) : () => {};
   }
   console.log = console.info;
 }
@@ -57,18 +57,18 @@ function jsonLine(timestamp, requestId, level, values) {
   }
   entry.message = format(...values);
   const error = values.find((value) => value instanceof Error);
-  return JSON.stringify(error === undefined ? entry : { ...entry, ...describe(error) });
+  return JSON.stringify(error === undefined ? entry : { ...entry, ...describe(error, []) });
 }
 
 function errorAsObject(value) {
-  return value instanceof Error ? { ...describe(value), ...value } : value;
+  return value instanceof Error ? { ...describe(value, value.stack), ...value } : value;
 }
 
-function describe(error) {
+function describe(error, otherStack) {
   return {
     errorType: (error.constructor && error.constructor.name) || 'UnknownError',
     errorMessage: error.message,
-    stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : [],
+    stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : otherStack,
   };
 }
 

@@ -1,6 +1,6 @@
 // An invocation whose result is sent as it comes into being, by a handler that `awslambda.streamifyResponse` has made.
 //
-// An error that comes before the first byte is told as any other, one in mid-stream in the trailers of the result.
+// An error is told in the trailers of the result, even if nothing was written. One after its end is only logged.
 'use strict';
 
 const { Writable } = require('stream');
@@ -53,17 +53,23 @@ class ResponseStream extends Writable {
     this._id = id;
     this._contentType = PLAIN;
     this._onBeforeFirstWrite = undefined;
+    this._written = false;
     this.taken = new Promise((resolve) => {
       this._wasTaken = resolve;
     });
   }
 
   setContentType(type) {
-    if (this.begun) throw fault('InvalidStreamingOperation', 'Cannot set content-type, too late.');
+    if (this._written) throw fault('InvalidStreamingOperation', 'Cannot set content-type, too late.');
     this._contentType = type;
   }
 
+  // As on AWS, what goes before the first write does not go before an end.
   write(chunk, ...rest) {
+    if (!this._written) {
+      this._written = true;
+      if (typeof this._onBeforeFirstWrite === 'function') this._onBeforeFirstWrite((piece) => super.write(piece));
+    }
     return super.write(bytesOrText(chunk), ...rest);
   }
 
@@ -74,6 +80,7 @@ class ResponseStream extends Writable {
 
   // Tell in the trailers what went wrong; `taken` follows.
   breakOff(thrown) {
+    this._begin();
     const report = reportOf(thrown);
     const body = Buffer.from(JSON.stringify(report)).toString('base64');
     this._api.end(`${ERROR_TYPE}: ${headerText(report.errorType)}\r\n${ERROR_BODY}: ${body}\r\n`, this._wasTaken);
@@ -101,17 +108,13 @@ class ResponseStream extends Writable {
       `Content-Type: ${headerText(this._contentType)}\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n` +
         `Trailer: ${ERROR_TYPE}, ${ERROR_BODY}\r\n`,
     );
-    if (typeof this._onBeforeFirstWrite === 'function') {
-      this._onBeforeFirstWrite((piece) => this._api.write(Buffer.from(piece)));
-    }
   }
 }
 
 class StreamedInvocation {
-  // `answer` is told the outcome once: `streamed()`, `broken(thrown)` in mid-stream, or `fail(thrown)`.
-  constructor(handler, answer, api) {
-    this._handler = handler;
-    this._answer = answer;
+  // `runtime` has the handler. It is told `streamed()` once, and before that `broken(thrown)` if something went wrong.
+  constructor(runtime, api) {
+    this._runtime = runtime;
     this._api = api;
     this._waits = true;
     this._over = false;
@@ -120,7 +123,7 @@ class StreamedInvocation {
 
   run(fields, text) {
     const id = fields['lambda-runtime-aws-request-id'];
-    const highWaterMark = this._handler[HIGH_WATER_MARK];
+    const highWaterMark = this._runtime.handler[HIGH_WATER_MARK];
     this._stream = new ResponseStream(this._api, id, highWaterMark === undefined ? {} : { highWaterMark });
     this._stream.taken.then(() => {
       this._taken = true;
@@ -135,9 +138,7 @@ class StreamedInvocation {
   // Break off what has begun, and call `then` when that is told; false if nothing has.
   breakOff(thrown, then) {
     if (!this._stream.begun || this._taken) return false;
-    this._over = true;
-    this._stream.taken.then(then);
-    this._stream.breakOff(thrown);
+    this._tell(thrown, then);
     return true;
   }
 
@@ -151,26 +152,30 @@ class StreamedInvocation {
         invocation._waits = value;
       },
     };
-    const promise = this._handler(JSON.parse(text), this._stream, context.describe(own, fields));
+    const promise = this._runtime.handler(JSON.parse(text), this._stream, context.describe(own, fields));
     if (!promise || typeof promise.then !== 'function') {
-      throw new Error('Streaming does not support non-async handlers.');
+      this._fail('Streaming does not support non-async handlers.');
+      return;
     }
     const result = await promise;
     if (result !== undefined) console.warn('Streaming handlers ignore return values.');
     await this._stream.taken;
-    this._end(() => this._answer.streamed());
+    this._end(() => this._runtime.streamed());
   }
 
   _fail(thrown) {
     if (this._over) return;
-    if (!this._stream.begun) {
-      this._over = true;
-      this._stream.destroy();
-      this._answer.fail(thrown);
-    } else {
-      this._answer.broken(thrown);
-      if (!this.breakOff(thrown, () => this._end(() => this._answer.streamed()))) this._answer.streamed();
-    }
+    this._runtime.broken(thrown);
+    const asked = () => this._end(() => this._runtime.streamed());
+    if (!this._stream.writableEnded) this._tell(thrown, asked);
+    else this._stream.taken.then(asked);
+    this._over = true;
+  }
+
+  _tell(thrown, then) {
+    this._over = true;
+    this._stream.taken.then(then);
+    this._stream.breakOff(thrown);
   }
 
   // The next invocation is asked for when nothing of this one is left, unless the handler chose otherwise.
