@@ -1,21 +1,22 @@
 """Fetch what tests use beside ondol's own environment; `make test` runs it first.
 
 It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own), `.venvs/peers` (AWS's
-interface client, which the benchmarks run too) and `.venvs/third_party` (what people put into functions), and sees to
-Debian's packages: root gets them installed, anybody else is told the one command that does it. What is there already
-costs nothing.
+Python interface client, which the benchmarks run too), `.venvs/node` (AWS's Node interface client) and
+`.venvs/third_party` (what people put into functions), and sees to Debian's packages: root gets them installed, anybody
+else is told the one command that does it. What is there already costs nothing.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-ENVIRONMENT = Path(__file__).resolve().parent.parent / "requirements" / "environment.py"
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 
 BUILD = ("autoconf", "automake", "cmake", "g++", "libtool", "make")
-"""What builds AWS's interface client where the registry has no binary of it for this machine."""
+"""What builds AWS's interface clients where the registry has no binary of them for this machine."""
 
 
 def main() -> None:
@@ -25,20 +26,32 @@ def main() -> None:
     if not make_environment("third_party", "--bare"):
         sys.exit("pip could not install requirements/third_party.lock; what it said stands above.")
     # The lock is whole: with its dependencies pip would ask for extras that the lock leaves out.
-    if not make_environment("peers", "--no-deps"):
+    make_built(lambda: make_environment("peers", "--no-deps"), "pip could not install requirements/peers.lock")
+    make_built(make_node_packages, "npm could not install requirements/node/package-lock.json")
+
+
+def make_built(make: Callable[[], bool], failed: str) -> None:
+    """What may have to be built: where that fails, once more with what building needs."""
+    if not make():
         install(list(BUILD))
-        if not make_environment("peers", "--no-deps"):
-            sys.exit("pip could not install requirements/peers.lock; what it said stands above.")
+        if not make():
+            sys.exit(f"{failed}; what it said stands above.")
 
 
 def make_environment(name: str, *options: str) -> bool:
     """False when pip fails."""
-    return subprocess.run([sys.executable, ENVIRONMENT, name, *options], check=False).returncode == 0
+    command = [sys.executable, REQUIREMENTS / "environment.py", name, *options]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def make_node_packages() -> bool:
+    """False when npm fails."""
+    return subprocess.run([sys.executable, REQUIREMENTS / "node_packages.py"], check=False).returncode == 0
 
 
 def missing_packages() -> list[str]:
     """Debian's names of what this machine lacks: a compiler, the C library to link with, programs of the sandbox."""
-    programs = {"gcc": "gcc", "curl": "curl", "mkfs.ext4": "e2fsprogs"}
+    programs = {"gcc": "gcc", "curl": "curl", "mkfs.ext4": "e2fsprogs", "npm": "npm"}
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     missing = [package for program, package in programs.items() if shutil.which(program, path=path) is None]
     if "gcc" in missing or not _has_static_library():

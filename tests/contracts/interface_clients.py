@@ -87,12 +87,20 @@ class Difference(NamedTuple):
 
 def compare(aws: Client, own: Client, function: Function, difference: Difference | None) -> None:
     """Fails unless both clients come to the same, or to what the difference says."""
+    expect_same(*run_both(aws, own, function), difference)
+
+
+def run_both(aws: Client, own: Client, function: Function) -> tuple[Outcome, Outcome]:
     with ThreadPoolExecutor(2) as pool:
         theirs, ours = pool.map(run, (aws, own), (function, function))
+    return theirs, ours
+
+
+def expect_same(theirs: Outcome, ours: Outcome, difference: Difference | None) -> None:
+    """Fails unless both are the same, or what the difference says."""
     if difference is None:
-        assert ours.answers == theirs.answers
-        assert ours.events == theirs.events
-        assert ours.exit == theirs.exit
+        for own, aws in zip(ours, theirs, strict=True):
+            assert own == aws, f"ours:\n{own}\n\nAWS's:\n{aws}"
     else:
         assert ours != theirs, f"no difference any more: {difference.reason}"
         assert difference.holds(theirs, ours), difference.reason
