@@ -5,6 +5,7 @@ from ondol.control.machine import Stage
 from ondol.control.records import AliasRecord, FunctionRecord, PublishedVersion, Running, Settings
 from ondol.model.function import LATEST, Alias, FunctionKey, FunctionVersion, FunctionView, VersionState
 from ondol.model.ids import VersionId
+from ondol.model.policy import parse_policy
 
 _FAILED = frozenset({Stage.FAILED, Stage.REPAIRING})
 _PENDING = frozenset({Stage.CREATING})
@@ -23,6 +24,7 @@ def view_of(key: FunctionKey, stored: Stored, nearest_runtime: bool) -> Function
         versions=versions,
         aliases={name: _alias(name, alias) for name, alias in record.aliases.items()},
         reserved_concurrency=record.reserved_concurrency,
+        policies={label: parse_policy(document) for label, document in record.policies.items()},
     )
 
 

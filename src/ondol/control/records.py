@@ -123,6 +123,9 @@ class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     folder: str | None = None
     """The directory of this machine that `$LATEST`'s code is taken from again whenever it changes."""
 
+    policies: dict[str, str] = {}
+    """JSON documents by version or alias; under `$LATEST` the function's own."""
+
 
 class VersionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A published version. `settings` are `$LATEST`'s of that moment, so that an unchanged function is noticed."""

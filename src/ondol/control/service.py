@@ -17,6 +17,7 @@ from ondol.control.operations.functions import FunctionOperations
 from ondol.control.operations.layer_permissions import LayerPermissionOperations
 from ondol.control.operations.layers import LayerOperations
 from ondol.control.operations.lookup import Operations
+from ondol.control.operations.permissions import PermissionOperations
 from ondol.control.operations.reset import Reset
 from ondol.control.operations.tags import TagOperations
 from ondol.control.operations.updates import UpdateOperations
@@ -114,6 +115,7 @@ class ControlService:
             **VersionOperations(registry, packages, holders, settler, new_id).table(),
             **AliasOperations(registry, holders, new_id).table(),
             **ConcurrencyOperations(registry, packages, holders, concurrency, limits).table(),
+            **PermissionOperations(registry, holders, new_id).table(),
             **TagOperations(registry).table(),
             **LayerOperations(layers, packages, clock).table(),
             **LayerPermissionOperations(layers, new_id).table(),

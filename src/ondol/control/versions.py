@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from ondol.control.lifecycle import NewId
 from ondol.control.machine import Stage
+from ondol.control.permissions import without_policy
 from ondol.control.records import Edit, FunctionRecord, PublishedVersion, VersionRecord
 from ondol.model.errors import InvalidParameterValue, ResourceConflict
 
@@ -54,4 +55,8 @@ def without(record: FunctionRecord, number: str) -> FunctionRecord:
     if aliases:
         names = ", ".join(sorted(aliases))
         raise ResourceConflict(f"Unable to delete version because the following aliases reference it: [{names}]")
-    return replace(record, versions={n: version for n, version in record.versions.items() if n != number})
+    return replace(
+        record,
+        versions={n: version for n, version in record.versions.items() if n != number},
+        policies=without_policy(record.policies, number),
+    )

@@ -20,6 +20,7 @@ from ondol.http import BodyTooLarge, Request, Response
 from ondol.model.errors import AccessDenied, NotServed, RequestTooLarge
 from ondol.model.ids import RequestId
 from ondol.model.limits import REQUEST_PAYLOAD_BYTES
+from ondol.model.policy import INVOKE, Principal, denied
 
 OPERATIONS = frozenset((OPERATION, STREAM_OPERATION))
 
@@ -70,6 +71,8 @@ class InvokeApi:
         target = self._directory.target(parameters.function, parameters.qualifier, self._chance)
         if target is None:
             return self._serve_later(parameters, caller, request_id, request, response)
+        if parameters.function.account != caller.account:
+            _require_permission(target, parameters, caller)
         self._begin(parameters, target, payload, request_id, request=request, response=response)
         return None
 
@@ -78,6 +81,8 @@ class InvokeApi:
     ) -> None:
         payload = await _read_payload(request, parameters)
         target = await self.target(parameters, caller)
+        if parameters.function.account != caller.account:
+            _require_permission(target, parameters, caller)
         self._begin(parameters, target, payload, request_id, request=request, response=response)
 
     def _begin(
@@ -121,6 +126,13 @@ class InvokeApi:
             self._directory.adopt(view)
             target = resolve(view, qualifier, self._chance())
         return target
+
+
+def _require_permission(target: Target, parameters: InvokeParameters, caller: Caller) -> None:
+    """Raises `AccessDenied` unless the function's policy lets another account invoke it under this name."""
+    principal = Principal(account=caller.account, arn=caller.role_session)
+    if not target.view.permits(parameters.qualifier, INVOKE, principal):
+        raise denied(caller.account, INVOKE, target.invoked_arn)
 
 
 async def _read_payload(request: Request, parameters: InvokeParameters) -> bytes:

@@ -7,6 +7,7 @@ import msgspec
 
 from ondol.model.arn import FunctionArn
 from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
+from ondol.model.policy import Policy, Principal, allows
 
 LATEST = "$LATEST"
 """The qualifier of the unpublished version."""
@@ -95,3 +96,16 @@ class FunctionView(msgspec.Struct, frozen=True, gc=False):
 
     aliases: Mapping[str, Alias]
     reserved_concurrency: int | None = None
+    policies: Mapping[str, Policy] = {}
+    """Who else may use it, by version or alias; under `$LATEST` the function's own."""
+
+    def permits(
+        self, qualifier: str | None, action: str, principal: Principal, context: Mapping[str, str] | None = None
+    ) -> bool:
+        """Whether its policy lets somebody use it under this name.
+
+        A policy holds for the very name that it is attached to (API reference, AddPermission).
+        """
+        label = qualifier or LATEST
+        resource = self.key.arn if label == LATEST else f"{self.key.arn}:{label}"
+        return allows(self.policies.get(label, ()), action, resource, principal, context)

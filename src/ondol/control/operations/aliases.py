@@ -11,6 +11,7 @@ from ondol.control.catalog import Stored
 from ondol.control.holders import Holders
 from ondol.control.lifecycle import require_revision
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of
+from ondol.control.permissions import without_policy
 from ondol.control.records import AliasRecord, Edit
 from ondol.control.registry import Registry
 from ondol.model.errors import ResourceConflict, ResourceNotFound
@@ -96,7 +97,7 @@ class AliasOperations:
             if parameters["Name"] not in record.aliases:
                 return None
             aliases = {name: alias for name, alias in record.aliases.items() if name != parameters["Name"]}
-            return Edit(replace(record, aliases=aliases))
+            return Edit(replace(record, aliases=aliases, policies=without_policy(record.policies, parameters["Name"])))
 
         await self._registry.change(key, decide)
         await self._holders.announce(key)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ondol.control import paging
 from ondol.control.api import Caller
-from ondol.control.layer_policy import denied, require_allowed
+from ondol.control.layer_policy import require_allowed
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.layer_view import describe_layer_version, describe_with_content, is_compatible
 from ondol.control.layers import LayerKey, LayerVersionRecord, parse_layer_arn
@@ -14,6 +14,7 @@ from ondol.control.policy import check_source
 from ondol.control.refusals import refuse_unserved
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue, ResourceNotFound
+from ondol.model.policy import denied
 from ondol.model.time import Clock, WallTime
 
 _MISSING = "The resource you requested does not exist."
@@ -109,7 +110,7 @@ def own_layer(caller: Caller, parameters: Parameters, operation: str) -> LayerKe
     """The caller's layer that a request names. Raises `AccessDenied`, `ResourceNotFound` for what is elsewhere."""
     key = named_layer(caller, parameters["LayerName"])
     if key.account != caller.account:
-        raise denied(caller.account, operation, key.arn)
+        raise denied(caller.account, f"lambda:{operation}", key.arn)
     if key.region != caller.region:
         raise ResourceNotFound(_MISSING)
     return key

@@ -6,6 +6,7 @@ from typing import Any
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
 from ondol.control.configuration import describe_latest, describe_version
+from ondol.control.records import FunctionRecord
 from ondol.model.errors import InvalidParameterValue, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey
 
@@ -40,6 +41,16 @@ def describe(key: FunctionKey, stored: Stored, qualifier: str | None) -> Answer:
     if version not in record.versions:
         raise not_found(key, qualifier)
     return describe_version(key, version, record.versions[version], stored.version(version), qualifier)
+
+
+def label_of(key: FunctionKey, record: FunctionRecord, qualifier: str | None) -> str:
+    """`$LATEST`, or the version or alias that a qualifier names. Raises `ResourceNotFound`."""
+    label = qualifier or LATEST
+    if label == LATEST or label in record.versions or label in record.aliases:
+        return label
+    if label.isdecimal():
+        raise not_found(key, label)
+    raise ResourceNotFound(f"Cannot find alias arn: {key.arn}:{label}")
 
 
 def labels_from(stored: Stored, first: str) -> Iterator[str]:
