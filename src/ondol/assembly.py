@@ -163,6 +163,7 @@ class Platform:
             retirer=self.manager,
             runtimes=InstalledRuntimes(catalog),
             nearest_runtime=config.nearest_runtime,
+            url_secret=secret,
             new_id=new_request_id,
             tell=_tell,
             folders=config.code_folders,
@@ -184,6 +185,7 @@ class Platform:
             sandbox_door=SandboxDoor(sessions, clock),
             status=self.status,
             http=http,
+            clock=clock,
             new_id=new_request_id,
             chance=random.random,
         )

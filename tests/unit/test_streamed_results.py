@@ -221,6 +221,9 @@ class Sink:
     async def read(self) -> bytes:
         return b""
 
+    def begin_stream(self, content_type: str) -> None:
+        self.content_type = content_type
+
     def write(self, piece: bytes) -> None:
         self.written.append((asyncio.get_running_loop().time(), len(piece)))
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from ondol.aws.sigv4 import Scope
+from ondol.model.arn import partition_of
 from ondol.model.ids import AccountId, Region
 
 DEFAULT_ACCOUNT = AccountId("000000000000")
@@ -25,6 +26,15 @@ class Caller(msgspec.Struct, frozen=True):
     access_key: str
     role_session: str | None = None
     """The ARN of the session of a role, for code that acts in one; None is the root of the account."""
+
+    @property
+    def arn(self) -> str:
+        return self.role_session or f"arn:{partition_of(self.region)}:iam::{self.account}:root"
+
+    @property
+    def user_id(self) -> str:
+        """As STS and events name who acts."""
+        return self.account if self.role_session is None else f"{self.access_key}:{self.arn.rpartition('/')[2]}"
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 from ondol.aws.identity import Caller
 from ondol.aws.protocols import XML
 from ondol.aws.reply import WireReply
-from ondol.model.arn import partition_of
 
 OPERATIONS = frozenset({"GetCallerIdentity"})
 
@@ -27,10 +26,7 @@ def action_of(query: str, form: bytes) -> str | None:
 
 def caller_identity(caller: Caller, request_id: str) -> WireReply:
     """The answer to GetCallerIdentity."""
-    account = caller.account
-    arn = caller.role_session or f"arn:{partition_of(caller.region)}:iam::{account}:root"
-    user = account if caller.role_session is None else f"{caller.access_key}:{arn.rpartition('/')[2]}"
-    result = f"<Arn>{arn}</Arn><UserId>{user}</UserId><Account>{account}</Account>"
+    result = f"<Arn>{caller.arn}</Arn><UserId>{caller.user_id}</UserId><Account>{caller.account}</Account>"
     body = (
         f'<GetCallerIdentityResponse xmlns="{_NAMESPACE}">'
         f"<GetCallerIdentityResult>{result}</GetCallerIdentityResult>"

@@ -22,8 +22,8 @@ class Control(Protocol):
 
         `operation` and the members of `parameters` and of the result are named as in the service model; parameters
         have passed its constraints, `FunctionName` is a bare name and `Qualifier` beside it. What is answered is
-        durable. Of GetFunction's `Code` and of a layer version's `Content`, `Location` is the package's digest: a
-        frontend makes a link of it.
+        durable. Of GetFunction's `Code` and of a layer version's `Content`, `Location` is the package's digest, and
+        a `FunctionUrl` is the URL's id: a frontend makes links of them.
         Raises `CallerError` as AWS does, `PlatformError` if nothing was changed because the store could not.
         """
         ...
@@ -41,6 +41,10 @@ class Control(Protocol):
 
     async def view(self, function: FunctionKey) -> FunctionView | None:
         """The function as it runs now, or None. From then on its changes reach every registered holder."""
+        ...
+
+    async def url_owner(self, id: str) -> FunctionKey | None:
+        """The function whose URL, or one of whose aliases' URLs, has this id."""
         ...
 
     def register(self, holder: "ViewHolder") -> None:

@@ -37,6 +37,7 @@ class Catalog:
         self._functions: dict[FunctionKey, Stored] = {}
         self._usage: dict[tuple[AccountId, Region], Usage] = {}
         self._packages: Counter[CodeDigest] = Counter()
+        self._urls: dict[str, FunctionKey] = {}
 
     def get(self, key: FunctionKey) -> Stored | None:
         return self._functions.get(key)
@@ -50,6 +51,7 @@ class Catalog:
             self._count(usage, before.record, -1)
         self._functions[key] = stored
         self._count(usage, stored.record, +1)
+        self._keep_urls(key, before, stored)
 
     def remove(self, key: FunctionKey) -> None:
         before = self._functions.pop(key, None)
@@ -57,6 +59,11 @@ class Catalog:
             usage = self._usage[key.account, key.region]
             del usage.names[bisect_left(usage.names, key.name)]
             self._count(usage, before.record, -1)
+            self._keep_urls(key, before, None)
+
+    def url_owner(self, id: str) -> FunctionKey | None:
+        """Whose function URL has this id."""
+        return self._urls.get(id)
 
     def usage(self, account: AccountId, region: Region) -> Usage:
         return self._usage.get((account, region)) or Usage()
@@ -74,6 +81,12 @@ class Catalog:
     def packages(self) -> frozenset[CodeDigest]:
         """Every package that some version needs."""
         return frozenset(self._packages)
+
+    def _keep_urls(self, key: FunctionKey, before: Stored | None, after: Stored | None) -> None:
+        for url in before.record.urls.values() if before is not None else ():
+            del self._urls[url.id]
+        for url in after.record.urls.values() if after is not None else ():
+            self._urls[url.id] = key
 
     def _count(self, usage: Usage, record: FunctionRecord, sign: int) -> None:
         usage.code_size += sign * (

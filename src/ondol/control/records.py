@@ -14,6 +14,7 @@ import msgspec
 
 from ondol.control.machine import Stage
 from ondol.model.function import FunctionKey, LogSettings
+from ondol.model.function_url import Cors
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.time import WallTime
 
@@ -101,6 +102,16 @@ class AliasRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     additional_weight: float = 0.0
 
 
+class UrlRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    id: str
+    auth_type: str
+    created: WallTime
+    modified: WallTime
+    cors: Cors | None = None
+    invoke_mode: str | None = None
+    """None: never given, which means the same as BUFFERED but is not always shown."""
+
+
 class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Everything about a function that must change together. `settings` are `$LATEST`'s, as shown."""
 
@@ -125,6 +136,9 @@ class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     policies: dict[str, str] = {}
     """JSON documents by version or alias; under `$LATEST` the function's own."""
+
+    urls: dict[str, UrlRecord] = {}
+    """By alias; under `$LATEST` the function's own."""
 
 
 class VersionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -21,6 +21,7 @@ from ondol.control.operations.permissions import PermissionOperations
 from ondol.control.operations.reset import Reset
 from ondol.control.operations.tags import TagOperations
 from ondol.control.operations.updates import UpdateOperations
+from ondol.control.operations.urls import UrlOperations
 from ondol.control.operations.versions import VersionOperations
 from ondol.control.packages import Packages
 from ondol.control.registry import Registry
@@ -46,7 +47,10 @@ _Result = TypeVar("_Result")
 
 
 class ControlService:
-    """Performs AWS's control operations. `open` before anything else; `new_id` makes UUIDs."""
+    """Performs AWS's control operations. `open` before anything else; `new_id` makes UUIDs.
+
+    `url_secret`, the same for ever, keeps function URLs from being guessed.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class ControlService:
         new_id: Callable[[], str],
         tell: Callable[[str], None],
         folders: Sequence[Path] = (),
+        url_secret: str = "",
         holder_lease: int = HOLDER_LEASE,
         nearest_runtime: bool = False,
     ) -> None:
@@ -116,6 +121,7 @@ class ControlService:
             **AliasOperations(registry, holders, new_id).table(),
             **ConcurrencyOperations(registry, packages, holders, concurrency, limits).table(),
             **PermissionOperations(registry, holders, new_id).table(),
+            **UrlOperations(registry, holders, clock, url_secret).table(),
             **TagOperations(registry).table(),
             **LayerOperations(layers, packages, clock).table(),
             **LayerPermissionOperations(layers, new_id).table(),
@@ -156,6 +162,9 @@ class ControlService:
 
     async def view(self, function: FunctionKey) -> FunctionView | None:
         return self._holders.view(function)
+
+    async def url_owner(self, id: str) -> FunctionKey | None:
+        return self._registry.catalog.url_owner(id)
 
     def register(self, holder: ViewHolder) -> None:
         self._holders.register(holder)

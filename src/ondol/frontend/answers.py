@@ -30,6 +30,9 @@ class Answer:
         self._executed = executed_version
         self._pieces: list[bytes] = []
 
+    def begin_stream(self, content_type: str) -> None:
+        """A client of Invoke is not told."""
+
     def write(self, piece: bytes) -> None:
         self._pieces.append(piece)
 
@@ -70,6 +73,9 @@ class StreamAnswer:
         self._response = response
         self._request_id = request_id
         self._executed = executed_version
+
+    def begin_stream(self, content_type: str) -> None:
+        """A client that takes an event stream is not told."""
 
     def write(self, piece: bytes) -> None:
         self._start()

@@ -10,6 +10,7 @@ import msgspec
 from ondol.counting.api import Pool
 from ondol.model.errors import ResourceConflict, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey, FunctionVersion, FunctionView, VersionState
+from ondol.model.function_url import FunctionUrl
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -39,14 +40,30 @@ class Directory:
 
     def __init__(self) -> None:
         self._held: dict[FunctionKey, _Held] = {}
+        self._urls: dict[str, FunctionKey] = {}
 
     def adopt(self, view: FunctionView) -> None:
         held = self._held.get(view.key)
         if held is None or view.revision > held.view.revision:
+            self._forget_urls(held)
             self._held[view.key] = _Held(view)
+            for url in view.urls:
+                self._urls[url.id] = view.key
 
     def forget(self, function: FunctionKey) -> None:
-        self._held.pop(function, None)
+        self._forget_urls(self._held.pop(function, None))
+
+    def url(self, id: str) -> tuple[FunctionView, FunctionUrl] | None:
+        """The function URL with this id, and its function; None if no view is held that has it."""
+        owner = self._urls.get(id)
+        if owner is None:
+            return None
+        view = self._held[owner].view
+        return view, next(url for url in view.urls if url.id == id)
+
+    def _forget_urls(self, held: _Held | None) -> None:
+        for url in held.view.urls if held is not None else ():
+            self._urls.pop(url.id, None)
 
     def target(self, function: FunctionKey, qualifier: str | None, chance: Callable[[], float]) -> Target | None:
         """As `resolve`; None if the function's view is not held."""

@@ -39,6 +39,10 @@ RENEW_S = 5.0
 class Client(Protocol):
     """Who waits for the result of an invocation. Told is `finish` or `refuse`, once."""
 
+    def begin_stream(self, content_type: str) -> None:
+        """The result streams, and is of this type. Said before its first piece, and of no other result."""
+        ...
+
     def write(self, piece: bytes) -> None:
         """The next piece of a streamed result, else the whole of it."""
         ...
@@ -234,6 +238,9 @@ class _Running:
         self._frontend = frontend
         self.invocation = invocation
         self.turn = turn
+
+    def begin_stream(self, content_type: str) -> None:
+        self.invocation.client.begin_stream(content_type)
 
     def write(self, piece: bytes) -> None:
         self.invocation.client.write(piece)

@@ -25,11 +25,14 @@ from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.other_services import TARGET, OtherServices
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed
+from ondol.frontend.url_address import address_of
+from ondol.frontend.url_api import UrlApi
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
 from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
+from ondol.model.time import Clock
 from ondol.telemetry.api import LogQueries
 from ondol.worker_manager.api import WorkerManager
 
@@ -55,6 +58,7 @@ class FrontendService:
         sandbox_door: SandboxDoor,
         status: Callable[[], dict[str, object]],
         http: HttpCommons,
+        clock: Clock,
         new_id: Callable[[], str],
         chance: Callable[[], float],
     ) -> None:
@@ -71,6 +75,14 @@ class FrontendService:
         self._others = OtherServices(self._logs_wire, log_queries, endpoints)
         self._invoke = InvokeApi(self._wire, control, self._directory, invocations, chance)
         self._debugging = Debugging(invocations.id, self._wire, self._invoke, manager)
+        self._urls = UrlApi(
+            wire=self._wire,
+            control=control,
+            directory=self._directory,
+            invocations=invocations,
+            clock=clock,
+            chance=chance,
+        )
         self._lambda = LambdaApi(self._wire, control, links)
         self._server = Server(self._serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
 
@@ -102,6 +114,10 @@ class FrontendService:
     def _serve(self, request: Request, response: Response) -> Awaitable[None] | None:
         request_id = RequestId(self._new_id())
         answering: Awaitable[None]
+        address = address_of(request.headers.get("host", ""), request.path)
+        if address is not None:
+            # Before the rules against web pages, which may call a URL, and nothing else that is served here.
+            return self._urls.serve(address, request_id, _claimed, request, response)
         try:
             refuse_web_pages(request.headers)
             scope, presigned = _claim(request)
@@ -141,6 +157,14 @@ class FrontendService:
     async def _answer_sandbox(
         self, environment: EnvironmentId, request_id: RequestId, request: Request, response: Response
     ) -> None:
+        address = address_of(request.headers.get("host", ""), request.path)
+        if address is not None:
+
+            async def identify(request: Request) -> Caller:
+                return caller_as(*await self._sandbox_door.verified(environment, request))
+
+            await self._urls.serve(address, request_id, identify, request, response)
+            return
         refuse_web_pages(request.headers)
         claimed, _ = _claim(request)
         if claimed.service not in OWN:
@@ -203,6 +227,11 @@ class FrontendService:
             raise ResourceNotFound("The package is not here any more.")
         package = await asyncio.to_thread(Path(location).read_bytes)
         response.send(200, (("Content-Type", "application/zip"),), package)
+
+
+async def _claimed(request: Request) -> Caller:
+    """Who claims to have signed a request to a function URL. Raises `CallerError`."""
+    return caller_of(scope_of(request.headers.get("authorization")))
 
 
 def _claim(request: Request) -> tuple[Scope, bool]:

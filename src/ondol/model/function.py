@@ -6,6 +6,7 @@ from enum import Enum
 import msgspec
 
 from ondol.model.arn import FunctionArn
+from ondol.model.function_url import FunctionUrl
 from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
 from ondol.model.policy import Policy, Principal, allows
 
@@ -98,6 +99,8 @@ class FunctionView(msgspec.Struct, frozen=True, gc=False):
     reserved_concurrency: int | None = None
     policies: Mapping[str, Policy] = {}
     """Who else may use it, by version or alias; under `$LATEST` the function's own."""
+
+    urls: tuple[FunctionUrl, ...] = ()
 
     def permits(
         self, qualifier: str | None, action: str, principal: Principal, context: Mapping[str, str] | None = None

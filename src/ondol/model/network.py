@@ -1,6 +1,7 @@
 """What code in sandboxes may reach beside the Runtime API and AWS's API, and by which names this machine is meant."""
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -11,6 +12,9 @@ MOST_ALLOWED = 12
 _ALLOWED = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65_535
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+_LONGEST_HOST = 270
+"""Characters of a name of DNS and a port: bounds what strangers make us keep."""
 
 
 class AllowedHost(msgspec.Struct, frozen=True):
@@ -43,6 +47,11 @@ def is_our_name(host: str) -> bool:
 
     Names under `.localhost` never leave the machine (RFC 6761, 6.3).
     """
+    return len(host) <= _LONGEST_HOST and _is_loopback(host)
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(host: str) -> bool:
     name = host.lower()
     name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
     return name in _LOOPBACK_NAMES or name.endswith(".localhost")

@@ -142,6 +142,9 @@ class _Client:
     async def read(self) -> bytes:
         return b""
 
+    def begin_stream(self, content_type: str) -> None:
+        """What is simulated does not stream."""
+
     def write(self, piece: bytes) -> None:
         """The result is not looked at."""
 

@@ -62,6 +62,10 @@ class PayloadSink(Protocol):
     Told is either `finish` and then `over`, or `failed` alone.
     """
 
+    def begin_stream(self, content_type: str) -> None:
+        """The result streams, and is of this type. Said before its first piece, and of no other result."""
+        ...
+
     def write(self, piece: bytes) -> None:
         """The next piece of a streamed result, else the whole of it."""
         ...

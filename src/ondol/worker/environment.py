@@ -190,8 +190,10 @@ class EnvironmentShell:
         """The client of the invocation takes its result piece by piece."""
         return self._head is not None and self._head.stream
 
-    def stream_begins(self, request: str) -> None:
+    def stream_begins(self, request: str, content_type: str) -> None:
         self._machine.stream_began(request)
+        assert self._sink is not None
+        self._sink.begin_stream(content_type)
         self._allowance = Allowance(STREAMED, self._clock.now())
 
     async def stream_piece(self, request: str, piece: bytes) -> None:

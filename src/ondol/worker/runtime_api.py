@@ -74,7 +74,7 @@ class Environment(Protocol):
         """The client of the invocation takes its result piece by piece."""
         ...
 
-    def stream_begins(self, request: str) -> None: ...
+    def stream_begins(self, request: str, content_type: str) -> None: ...
 
     async def stream_piece(self, request: str, piece: bytes) -> None:
         """Pass it on as soon as it may go, and wait until the client has room for more."""
@@ -134,7 +134,7 @@ class RuntimeApi:
     def _result(self, id: str, request: Request, response: Response) -> Awaitable[None] | None:
         self._environment.result_begins(id)
         if _MODE in request.headers:
-            return self._result_in_mode(request.headers[_MODE], id, request.body, response)
+            return self._result_in_mode(request.headers[_MODE], id, request, response)
         whole = request.body.whole
         if whole is None:
             return self._gather_result(id, request.body, response)
@@ -166,16 +166,16 @@ class RuntimeApi:
         except RuntimeMisbehaved as error:
             refuse_misbehaviour(response, error)
 
-    def _result_in_mode(self, mode: str, id: str, body: Body, response: Response) -> Awaitable[None] | None:
+    def _result_in_mode(self, mode: str, id: str, request: Request, response: Response) -> Awaitable[None] | None:
         if mode != "streaming":
             text = f"{mode!r} is no response mode"
             self._environment.invocation_failed(id, _report("Runtime.InvalidResponseModeHeader", text))
             _refuse(response, 400, "InvalidFunctionResponseMode", text)
             return None
         if not self._environment.streams:
-            return self._gather_result(id, body, response)
-        self._environment.stream_begins(id)
-        return self._stream_result(id, body, response)
+            return self._gather_result(id, request.body, response)
+        self._environment.stream_begins(id, request.headers.get("content-type", ""))
+        return self._stream_result(id, request.body, response)
 
     async def _stream_result(self, id: str, body: Body, response: Response) -> None:
         size = 0

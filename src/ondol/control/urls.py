@@ -1,0 +1,124 @@
+"""Function URLs: how they come about, change, and are shown.
+
+An URL's id is the same whenever it is made for the same function or alias, as AWS says of its own; but it depends on a
+key of this installation, so that no web page can guess the URL of a function by its name.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ondol.control.records import FunctionRecord, UrlRecord
+from ondol.model.errors import ResourceConflict, ResourceNotFound
+from ondol.model.function import LATEST, FunctionKey
+from ondol.model.function_url import Cors, FunctionUrl
+from ondol.model.time import WallTime
+
+BUFFERED = "BUFFERED"
+STREAMED = "RESPONSE_STREAM"
+SIGNED = "AWS_IAM"
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 32
+
+
+def url_id(secret: str, key: FunctionKey, label: str) -> str:
+    """32 letters and digits, the same for the same name."""
+    text = f"{key.arn}:{label}".encode()
+    number = int.from_bytes(hmac.digest(f"urls {secret}".encode(), text, hashlib.sha256))
+    digits = []
+    for _ in range(_ID_LENGTH):
+        number, digit = divmod(number, len(_DIGITS))
+        digits.append(_DIGITS[digit])
+    return "".join(digits)
+
+
+def new_url(id: str, parameters: Mapping[str, Any], now: WallTime) -> UrlRecord:
+    return _changed(UrlRecord(id, parameters["AuthType"], now, now), parameters)
+
+
+def with_new_url(record: FunctionRecord, key: FunctionKey, label: str, url: UrlRecord) -> FunctionRecord:
+    """Raises `ResourceNotFound`, `ResourceConflict`."""
+    if label != LATEST and label not in record.aliases:
+        raise missing_function()
+    if label in record.urls:
+        raise ResourceConflict(
+            f"Failed to create function url config for [functionArn = {_arn(key, label)}]. "
+            "Error message:  FunctionUrlConfig exists for this Lambda function"
+        )
+    return replace(record, urls={**record.urls, label: url})
+
+
+def with_changed_url(
+    record: FunctionRecord, label: str, parameters: Mapping[str, Any], now: WallTime
+) -> FunctionRecord:
+    """Raises `ResourceNotFound`."""
+    url = replace(_changed(url_of(record, label), parameters), modified=now)
+    return replace(record, urls={**record.urls, label: url})
+
+
+def without_url(record: FunctionRecord, label: str) -> FunctionRecord:
+    """Raises `ResourceNotFound`."""
+    url_of(record, label)
+    return replace(record, urls={other: url for other, url in record.urls.items() if other != label})
+
+
+def url_of(record: FunctionRecord, label: str) -> UrlRecord:
+    """Raises `ResourceNotFound`."""
+    if label not in record.urls:
+        raise ResourceNotFound("The resource you requested does not exist.")
+    return record.urls[label]
+
+
+def missing_function() -> ResourceNotFound:
+    return ResourceNotFound("Function does not exist")
+
+
+def describe_url(key: FunctionKey, label: str, url: UrlRecord) -> dict[str, Any]:
+    """All of it; `FunctionUrl` is the id, of which a frontend makes the address."""
+    described: dict[str, Any] = {
+        "FunctionUrl": url.id,
+        "FunctionArn": _arn(key, label),
+        "AuthType": url.auth_type,
+        "CreationTime": _shown(url.created),
+        "LastModifiedTime": _shown(url.modified),
+        "InvokeMode": url.invoke_mode or BUFFERED,
+    }
+    if url.cors is not None:
+        described["Cors"] = msgspec.to_builtins(url.cors)
+    return described
+
+
+def seen_url(label: str, url: UrlRecord) -> FunctionUrl:
+    """As those see it who answer there."""
+    return FunctionUrl(
+        id=url.id,
+        qualifier=None if label == LATEST else label,
+        signed=url.auth_type == SIGNED,
+        streams=url.invoke_mode == STREAMED,
+        cors=url.cors,
+    )
+
+
+def _changed(url: UrlRecord, parameters: Mapping[str, Any]) -> UrlRecord:
+    cors = parameters.get("Cors")
+    return replace(
+        url,
+        auth_type=parameters.get("AuthType", url.auth_type),
+        cors=url.cors if cors is None else msgspec.convert(cors, Cors),
+        invoke_mode=parameters.get("InvokeMode", url.invoke_mode),
+    )
+
+
+def _arn(key: FunctionKey, label: str) -> str:
+    return key.arn if label == LATEST else f"{key.arn}:{label}"
+
+
+def _shown(time: WallTime) -> str:
+    moment = datetime.fromtimestamp(time / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time % 1000:03d}Z"

@@ -1,0 +1,216 @@
+"""Function URLs: who may call one, what web pages are told, and the way from a request to an invocation.
+
+A URL with AuthType NONE needs a permission for everybody, one with AWS_IAM a signature, and of another account a
+permission too. Outside of sandboxes ondol takes the signature in an Authorization header as it is, as it does for the
+API: a web page can set that header only where the URL's own CORS settings let it.
+Source: developer guide, "Control access to Lambda function URLs" and "Invoking Lambda function URLs".
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from ondol.aws.http_event import HttpCall, encode_event
+from ondol.aws.identity import Caller
+from ondol.aws.wire import LambdaWire
+from ondol.control.api import Control
+from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
+from ondol.frontend.directory import Directory
+from ondol.frontend.invocations import Invocation, Invocations
+from ondol.frontend.invoke_api import WholePayload
+from ondol.frontend.url_address import UrlAddress, domain_of
+from ondol.frontend.url_answers import SLOW_BYTES, Manners, UrlAnswer, UrlStreamAnswer, send_refusal
+from ondol.http import BodyTooLarge, Request, Response
+from ondol.model.errors import (
+    AccessDenied,
+    CallerError,
+    OndolError,
+    RequestEntityTooLarge,
+    ResourceNotFound,
+)
+from ondol.model.function import FunctionView
+from ondol.model.function_url import FunctionUrl
+from ondol.model.ids import Region, RequestId
+from ondol.model.limits import REQUEST_PAYLOAD_BYTES
+from ondol.model.network import is_our_name
+from ondol.model.policy import INVOKE_URL, URL_AUTH_TYPE, Principal
+from ondol.model.time import Clock, WallTime
+
+Identify = Callable[[Request], Awaitable[Caller]]
+"""Who has signed a request. Raises `CallerError` if nobody has."""
+
+_FORBIDDEN = (
+    "Forbidden. For troubleshooting Function URL authorization issues, see: "
+    "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
+)
+_LONELY_ORIGIN = ("Content-Security-Policy", "sandbox allow-downloads allow-forms allow-popups allow-scripts")
+"""By path all URLs and the API have one origin, so a page that comes that way gets one of its own."""
+
+
+class UrlApi:
+    """Answers requests to function URLs."""
+
+    def __init__(
+        self,
+        *,
+        wire: LambdaWire,
+        control: Control,
+        directory: Directory,
+        invocations: Invocations,
+        clock: Clock,
+        chance: Callable[[], float],
+    ) -> None:
+        self._wire = wire
+        self._control = control
+        self._directory = directory
+        self._invocations = invocations
+        self._clock = clock
+        self._chance = chance
+
+    async def serve(
+        self, address: UrlAddress, request_id: RequestId, identify: Identify, request: Request, response: Response
+    ) -> None:
+        """Answer a request to `address`, whatever it is."""
+        manners = _manners(address, request_id, request)
+        try:
+            view, url = await self._find(address, request)
+            if url.cors is not None and is_preflight(request.method, request.headers):
+                response.send(200, manners.fields(preflight_fields(url.cors, request.headers)))
+                return
+            manners = _manners(address, request_id, request, url)
+            caller = await _admitted(view, url, identify, request)
+            now = self._clock.wall()
+            call = _call(address, view.key.region, request_id=request_id, request=request, caller=caller, now=now)
+            event = await self._event(call, request)
+            self._begin(view, url, event, request_id, manners, request=request, response=response)
+        except OndolError as error:
+            send_refusal(self._wire, response, request_id, manners, error)
+
+    async def _find(self, address: UrlAddress, request: Request) -> tuple[FunctionView, FunctionUrl]:
+        """Raises `AccessDenied` where there is no such URL, and tells no more."""
+        if not is_our_name(request.headers.get("host", "")):
+            raise AccessDenied("")
+        found = self._directory.url(address.id)
+        if found is None:
+            owner = await self._control.url_owner(address.id)
+            view = None if owner is None else await self._control.view(owner)
+            if view is not None:
+                self._directory.adopt(view)
+            found = self._directory.url(address.id)
+        if found is None or address.region not in {None, found[0].key.region}:
+            raise AccessDenied("")
+        return found
+
+    async def _event(self, call: HttpCall, request: Request) -> bytes:
+        """Raises `RequestEntityTooLarge`."""
+        try:
+            body = await request.body.read(REQUEST_PAYLOAD_BYTES)
+        except BodyTooLarge as error:
+            raise RequestEntityTooLarge(f"Request must be smaller than {REQUEST_PAYLOAD_BYTES} bytes") from error
+        if len(body) > SLOW_BYTES:
+            return await asyncio.to_thread(encode_event, call, body)
+        return encode_event(call, body)
+
+    def _begin(
+        self,
+        view: FunctionView,
+        url: FunctionUrl,
+        event: bytes,
+        request_id: RequestId,
+        manners: Manners,
+        *,
+        request: Request,
+        response: Response,
+    ) -> None:
+        try:
+            target = self._directory.target(view.key, url.qualifier, self._chance)
+        except ResourceNotFound as error:
+            raise AccessDenied(_FORBIDDEN) from error
+        if target is None:
+            raise AccessDenied("")
+        answer = UrlStreamAnswer if url.streams else UrlAnswer
+        invocation = Invocation(
+            request_id,
+            target,
+            len(event),
+            WholePayload(event),
+            answer(self._wire, response, request_id, manners),
+            trace=request.headers.get("x-amzn-trace-id"),
+            stream=url.streams,
+        )
+        request.when_client_gone(lambda: self._invocations.client_gone(invocation))
+        self._invocations.begin(invocation)
+
+
+async def _admitted(view: FunctionView, url: FunctionUrl, identify: Identify, request: Request) -> Caller | None:
+    """Who calls, where that must be known. Raises `AccessDenied`."""
+    refused = AccessDenied(_FORBIDDEN)
+    if not url.signed:
+        if not view.permits(url.qualifier, INVOKE_URL, Principal(), {URL_AUTH_TYPE: "NONE"}):
+            raise refused
+        return None
+    try:
+        caller = await identify(request)
+    except CallerError as error:
+        raise refused from error
+    principal = Principal(account=caller.account, arn=caller.role_session)
+    own = caller.account == view.key.account
+    if not own and not view.permits(url.qualifier, INVOKE_URL, principal, {URL_AUTH_TYPE: "AWS_IAM"}):
+        raise refused
+    return caller
+
+
+def _manners(address: UrlAddress, request_id: RequestId, request: Request, url: FunctionUrl | None = None) -> Manners:
+    by_path = address.region is None
+    cors = None if url is None else url.cors
+    added = [("x-amzn-RequestId", request_id), *answer_fields(cors, request.headers)]
+    return Manners(added + ([_LONELY_ORIGIN] if by_path else []), cors is not None, not by_path)
+
+
+def _call(
+    address: UrlAddress,
+    region: Region,
+    *,
+    request_id: RequestId,
+    request: Request,
+    caller: Caller | None,
+    now: WallTime,
+) -> HttpCall:
+    source = request.peer[0] if request.peer is not None else "127.0.0.1"
+    port = request.headers["host"].rpartition("]")[2].partition(":")[2] or "80"
+    headers = {
+        **request.headers,
+        "x-forwarded-for": source,
+        "x-forwarded-port": port,
+        "x-forwarded-proto": "http",
+    }
+    if address.region is None:
+        headers.pop("cookie", None)
+    call = HttpCall(
+        method=request.method,
+        path=address.path,
+        query=request.query,
+        headers=headers,
+        api=address.id,
+        domain=domain_of(address.id, region),
+        source_ip=source,
+        request_id=request_id,
+        time=now,
+        version=f"HTTP/{request.version}",
+    )
+    if caller is None:
+        return call
+    return replace(call, account=caller.account, identity=_identity(caller))
+
+
+def _identity(caller: Caller) -> dict[str, str | None]:
+    return {
+        "accessKey": caller.access_key,
+        "accountId": caller.account,
+        "callerId": caller.user_id,
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": caller.arn,
+        "userId": caller.user_id,
+    }
