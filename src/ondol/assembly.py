@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from ondol import __version__
 from ondol.aws.runtime_names import accepted_runtimes
+from ondol.aws.s3 import S3Packages
 from ondol.aws.session import Session, Sessions
 from ondol.companion import Companion, check_installed
 from ondol.config import Config
@@ -162,6 +163,7 @@ class Platform:
             concurrency=self.counting,
             retirer=self.manager,
             runtimes=InstalledRuntimes(catalog),
+            package_source=S3Packages(config.endpoints, config.credentials),
             nearest_runtime=config.nearest_runtime,
             url_secret=secret,
             new_id=new_request_id,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
 from ondol.model.limits import MEBIBYTE, AccountLimits, KeepAlive, LogLimits, Phases
 from ondol.model.network import AllowedHost, parse_allowed_hosts
@@ -85,6 +86,9 @@ class Config(msgspec.Struct, frozen=True):
     logs: LogLimits = LogLimits()
     endpoints: Endpoints = Endpoints()
     """Where requests of services go that ondol does not serve."""
+
+    credentials: SessionCredentials | None = None
+    """What ondol's own requests to those servers are signed with; from AWS's variables of the environment."""
 
     allow_hosts: tuple[AllowedHost, ...] = ()
     """What functions reach of the host and its network."""
@@ -331,6 +335,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     return Config(
         data_dir=data_dir,
         endpoints=Endpoints(servers, default),
+        credentials=_credentials(environ),
         worker=WorkerConfig(**{"memory_mb": _memory_mb(), "processors": _processors()} | tables["worker"]),
         runtimes=runtimes,
         limits=AccountLimits(**tables["limits"]),
@@ -341,6 +346,13 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         **tables["code"],
         **top,
     )
+
+
+def _credentials(environ: Mapping[str, str]) -> SessionCredentials | None:
+    access_key, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key or not secret:
+        return None
+    return SessionCredentials(access_key, secret, environ.get("AWS_SESSION_TOKEN", ""))
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -199,7 +199,7 @@ def test_what_is_not_there_and_what_can_not_be(client: Any, layer: str) -> None:
     ("content", "expected"),
     [
         ({"ZipFile": b"no zip"}, "Could not unzip uploaded file. Please check your file, then try to upload again."),
-        ({"S3Bucket": "bucket", "S3Key": "key"}, "S3Bucket cannot be set: ondol does not have code from S3 yet."),
+        ({"S3Bucket": "bucket"}, "Please provide a source for function code."),
     ],
 )
 def test_what_is_no_package_is_refused(client: Any, layer: str, content: dict[str, Any], expected: str) -> None:

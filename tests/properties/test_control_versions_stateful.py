@@ -18,6 +18,7 @@ from ondol.model.errors import CallerError, ResourceConflict
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.limits import AccountLimits
+from ondol.model.s3 import S3Object
 from ondol.model.time import Instant, WallTime
 from ondol.store.memory import MemoryBlobs, MemoryStore
 
@@ -63,6 +64,9 @@ class Neighbours:
     def check(self, runtime: str, nearest: bool) -> str | None:
         return None
 
+    async def fetch(self, account: AccountId, region: Region, named: S3Object, largest: int) -> bytes:
+        raise AssertionError("nobody names a package in S3")
+
 
 class VersionsAndAliases(RuleBasedStateMachine):
     def __init__(self) -> None:
@@ -99,6 +103,7 @@ class VersionsAndAliases(RuleBasedStateMachine):
             concurrency=neighbours,
             retirer=neighbours,
             runtimes=neighbours,
+            package_source=neighbours,
             new_id=lambda: str(next(self.ids)),
             tell=print,
         )

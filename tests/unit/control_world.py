@@ -14,9 +14,11 @@ from botocore.session import Session
 
 from ondol.control.api import Caller, PrepareError
 from ondol.control.service import ControlService
+from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.limits import AccountLimits
+from ondol.model.s3 import S3Object
 from ondol.model.time import SECOND, Clock, Instant, WallTime
 from ondol.store.memory import MemoryBlobs, MemoryStore
 from ondol.store.protocol import StoreError
@@ -149,6 +151,18 @@ class Runtimes:
         return f"{runtime} is not installed here." if runtime.startswith("java") else None
 
 
+class Bucket:
+    """S3: objects by bucket, key and version."""
+
+    def __init__(self) -> None:
+        self.objects: dict[S3Object, bytes] = {}
+
+    async def fetch(self, account: AccountId, region: Region, named: S3Object, largest: int) -> bytes:
+        if named not in self.objects:
+            raise InvalidParameterValue("Error occurred while GetObject.")
+        return self.objects[named]
+
+
 class Holder:
     """A frontend. `open` cleared: it hears what it is told, and does not answer."""
 
@@ -223,6 +237,7 @@ class World:
         self.told: list[str] = []
         """What whoever runs ondol was told."""
 
+        self.bucket = Bucket()
         self.control = self.service()
 
     def service(self) -> ControlService:
@@ -235,6 +250,7 @@ class World:
             concurrency=self.keeper,
             retirer=self.retired,
             runtimes=Runtimes(),
+            package_source=self.bucket,
             new_id=lambda: f"id-{next(self.ids)}",
             tell=self.told.append,
             folders=self.folders,

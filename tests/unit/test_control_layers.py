@@ -435,7 +435,7 @@ def test_a_policy_has_a_longest_length() -> None:
         ({"ZipFile": b""}, "Uploaded file must be a non-empty zip"),
         ({"ZipFile": inflated(251 << 20)}, "Unzipped size must be smaller than 262144000 bytes"),
         ({"ZipFile": bytes(52_428_801)}, "Zipped size must be smaller than 52428800 bytes"),
-        ({"S3Bucket": "b", "S3Key": "k"}, "S3Bucket cannot be set: ondol does not have code from S3 yet."),
+        ({"S3Bucket": "b", "S3Key": "k"}, "Error occurred while GetObject."),
     ],
     ids=["nothing", "no zip", "empty", "unzipped", "zipped", "S3"],
 )

@@ -7,6 +7,7 @@ import msgspec
 
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import AccountId, CodeDigest, Region
+from ondol.model.s3 import S3Object
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +94,15 @@ class PrepareError(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+class PackageSource(Protocol):
+    """Where packages are that a request does not bring but names."""
+
+    async def fetch(self, account: AccountId, region: Region, named: S3Object, largest: int) -> bytes:
+        """The bytes of an object of S3, for a caller of this account. Raises `CallerError`; `RequestEntityTooLarge`
+        for more bytes than `largest`."""
+        ...
 
 
 class RuntimeCatalog(Protocol):

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ondol.control.api import Caller, PackageSource
 from ondol.control.catalog import Catalog
 from ondol.control.layer_catalog import LayerCatalog
 from ondol.control.policy import check_storage
 from ondol.control.zip_checks import Package, inspect
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.ids import AccountId, CodeDigest, Region
-from ondol.model.limits import ZIPPED_BYTES
+from ondol.model.limits import UNZIPPED_BYTES, ZIPPED_BYTES
+from ondol.model.s3 import S3Object
 from ondol.store.protocol import Blobs, StoreError
 
 _AT_ONCE_BYTES = 64 * 1024
@@ -29,11 +31,21 @@ class NewCode(NamedTuple):
 
 
 class Packages:
-    def __init__(self, blobs: Blobs, functions: Catalog, layers: LayerCatalog) -> None:
+    def __init__(self, blobs: Blobs, functions: Catalog, layers: LayerCatalog, source: PackageSource) -> None:
         self._blobs = blobs
+        self._source = source
         self._functions = functions
         self._layers = layers
         self._held: Counter[CodeDigest] = Counter()
+
+    async def given(self, owner: Caller, code: Mapping[str, Any]) -> NewCode:
+        """The package that comes with a request or that it names, checked. Raises `CallerError`."""
+        if "ZipFile" in code:
+            content: bytes = code["ZipFile"]
+            return NewCode(content, await self.inspect(content))
+        named = S3Object(code["S3Bucket"], code["S3Key"], code.get("S3ObjectVersion"))
+        content = await self._source.fetch(owner.account, owner.region, named, UNZIPPED_BYTES)
+        return NewCode(content, await self.inspect(content, UNZIPPED_BYTES))
 
     async def inspect(self, content: bytes, limit: int = ZIPPED_BYTES) -> Package:
         """As `zip_checks.inspect`. Raises `InvalidParameterValue`, `RequestEntityTooLarge`."""

@@ -14,7 +14,8 @@ CODE_STORAGE_BYTES = 75 * (1 << 30)
 def check_source(code: Mapping[str, Any]) -> None:
     """A package comes with the request or from elsewhere. Raises `InvalidParameterValue`."""
     elsewhere = any(code.get(member) for member in ("S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri"))
-    if "ZipFile" not in code and not elsewhere:
+    named = code.get("S3Bucket") and code.get("S3Key")
+    if not ("ZipFile" in code or named or code.get("ImageUri")):
         raise InvalidParameterValue("Please provide a source for function code.")
     if "ZipFile" in code and elsewhere:
         raise InvalidParameterValue("Please do not provide other FunctionCode parameters when providing a ZipFile.")

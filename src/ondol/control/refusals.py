@@ -21,10 +21,7 @@ _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "PackageType": (lambda value: value == "Image", "container images"),
     "ImageUri": (_given, "container images"),
     "ImageConfig": (_given, "container images"),
-    "S3Bucket": (_given, "code from S3"),
-    "S3Key": (_given, "code from S3"),
-    "S3ObjectVersion": (_given, "code from S3"),
-    "S3ObjectStorageMode": (lambda value: value == "REFERENCE", "code from S3"),
+    "S3ObjectStorageMode": (lambda value: value == "REFERENCE", "code that stays in S3"),
     "SourceKMSKeyArn": (_given, "encrypted packages"),
     "VpcConfig": (_has_members, "VPC access"),
     "FileSystemConfigs": (_given, "file systems"),
@@ -44,14 +41,9 @@ def is_folder(code: Mapping[str, Any]) -> bool:
     return bool(code.get("S3Bucket") == HOT_RELOAD and code.get("S3Key"))
 
 
-def refuse_unserved(parameters: Mapping[str, Any], *, folders: bool = False) -> None:
-    """Raises `InvalidParameterValue` for the first setting, at the top or in `Code`, that would do nothing.
-
-    `folders`: what `is_folder` is served.
-    """
+def refuse_unserved(parameters: Mapping[str, Any]) -> None:
+    """Raises `InvalidParameterValue` for the first setting, at the top or in `Code`, that would do nothing."""
     given = {**parameters, **parameters.get("Code", {})}
-    if folders and is_folder(given):
-        given = {member: value for member, value in given.items() if member not in ("S3Bucket", "S3Key")}
     for member, (asked_for, feature) in _UNSERVED.items():
         if member in given and asked_for(given[member]):
             raise InvalidParameterValue(f"{member} cannot be set: ondol does not have {feature} yet.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, Retirer, RuntimeCatalog, ViewHolder
+from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, PackageSource, Retirer, RuntimeCatalog, ViewHolder
 from ondol.control.holders import Holders
 from ondol.control.hot_reload import HotReload
 from ondol.control.layer_registry import LayerRegistry
@@ -63,6 +63,7 @@ class ControlService:
         concurrency: ConcurrencyKeeper,
         retirer: Retirer,
         runtimes: RuntimeCatalog,
+        package_source: PackageSource,
         new_id: Callable[[], str],
         tell: Callable[[str], None],
         folders: Sequence[Path] = (),
@@ -72,7 +73,7 @@ class ControlService:
     ) -> None:
         self._registry = registry = Registry(store)
         self._layers = layers = LayerRegistry(store)
-        self._packages = packages = Packages(blobs, registry.catalog, layers.catalog)
+        self._packages = packages = Packages(blobs, registry.catalog, layers.catalog, package_source)
         self._holders = holders = Holders(registry, clock, holder_lease, nearest_runtime)
         self._settler = settler = Settler(
             registry=registry,

@@ -4,8 +4,8 @@ import msgspec
 
 
 class SessionCredentials(msgspec.Struct, frozen=True):
-    """Temporary ones; `token` goes along with every request and is covered by its signature."""
+    """`token` goes along with every request and is covered by its signature; lasting ones have none."""
 
     access_key: str
     secret: str
-    token: str
+    token: str = ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ondol.control.api import Caller
 from ondol.control.hot_reload import HotReload
 from ondol.control.layer_catalog import LayerCatalog
 from ondol.control.operations.lookup import Parameters
@@ -38,12 +39,11 @@ class CodeOperations:
         self._clock = clock
         self._new_id = new_id
 
-    async def _code(self, source: Parameters) -> NewCode:
+    async def _code(self, owner: Caller, source: Parameters) -> NewCode:
         """What a request gives as code, which has been found to be served, checked. Raises `CallerError`."""
         if is_folder(source):
             return await self._hot_reload.take(source["S3Key"])
-        content = source["ZipFile"]
-        return NewCode(content, await self._packages.inspect(content))
+        return await self._packages.given(owner, source)
 
     def _check_runtime(self, parameters: Parameters) -> None:
         """Raises `InvalidParameterValue` for a runtime that AWS has and this installation cannot run."""

@@ -41,8 +41,7 @@ class LayerOperations:
         key = own_layer(caller, parameters, "PublishLayerVersion")
         check_source(parameters["Content"])
         refuse_unserved(parameters["Content"])
-        content = parameters["Content"]["ZipFile"]
-        package = await self._packages.inspect(content)
+        content, package, _ = await self._packages.given(caller, parameters["Content"])
         self._packages.require_room(key.account, key.region, package.size)
         record = _new_version(package, self._clock.wall(), parameters)
         async with self._packages.kept(package, content):

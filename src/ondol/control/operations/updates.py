@@ -43,8 +43,8 @@ class UpdateOperations(CodeOperations):
         if parameters.get("ImageUri"):
             raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
         check_source(parameters)
-        refuse_unserved(parameters, folders=True)
-        content, package, folder = await self._code(parameters)
+        refuse_unserved(parameters)
+        content, package, folder = await self._code(caller, parameters)
 
         def change(record: FunctionRecord) -> FunctionRecord:
             settings = merged(with_package(record.settings, package), parameters)
