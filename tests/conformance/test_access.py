@@ -119,7 +119,7 @@ def test_ondols_own_paths_need_the_same(ondol: OndolProcess) -> None:
     assert ask(ondol, "GET", "/_ondol/status", signed(Origin="http://localhost:4566"))[0] == 403
 
 
-def test_an_operation_that_is_not_there_yet_is_named(ondol: OndolProcess, client: Any) -> None:
+def test_an_operation_that_is_not_there_is_named(ondol: OndolProcess, client: Any) -> None:
     with pytest.raises(client.exceptions.ClientError) as caught:
-        client.list_code_signing_configs()
-    assert "ListCodeSigningConfigs" in str(caught.value)
+        client.list_capacity_providers()
+    assert "ListCapacityProviders" in str(caught.value)

@@ -589,9 +589,9 @@ def test_all_versions_of_all_functions() -> None:
 
 def test_an_operation_that_is_not_there_is_named() -> None:
     async def test(world: World) -> None:
-        assert "InvokeAsync" not in world.control.operations()
+        assert "ListCapacityProviders" not in world.control.operations()
         with pytest.raises(NotServed) as raised:
-            await world("InvokeAsync")
-        assert raised.value.message == "ondol does not have InvokeAsync yet."
+            await world("ListCapacityProviders")
+        assert raised.value.message.startswith("ondol does not have ListCapacityProviders: ondol runs functions on")
 
     run(test)

@@ -140,6 +140,13 @@ class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     urls: dict[str, UrlRecord] = {}
     """By alias; under `$LATEST` the function's own."""
 
+    code_signing: str | None = None
+    """The ARN of its code signing configuration."""
+
+    recursive_loop: str = "Terminate"
+    runtime_updates: dict[str, str] = {}
+    """By `$LATEST` or version, where it was set: when AWS would change the runtime."""
+
 
 class VersionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A published version. `settings` are `$LATEST`'s of that moment, so that an unchanged function is noticed."""

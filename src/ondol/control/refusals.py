@@ -25,7 +25,6 @@ _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "SourceKMSKeyArn": (_given, "encrypted packages"),
     "VpcConfig": (_has_members, "VPC access"),
     "FileSystemConfigs": (_given, "file systems"),
-    "CodeSigningConfigArn": (_given, "code signing"),
     "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", "SnapStart"),
     "TenancyConfig": (_given, "tenant isolation"),
     "CapacityProviderConfig": (_given, "capacity providers"),

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, PackageSource, Retirer, RuntimeCatalog, ViewHolder
+from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.holders import Holders
 from ondol.control.hot_reload import HotReload
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.operations.aliases import AliasOperations
+from ondol.control.operations.code_signing import CodeSigningOperations
 from ondol.control.operations.concurrency import ConcurrencyOperations
 from ondol.control.operations.deletion import DeleteOperations
 from ondol.control.operations.functions import FunctionOperations
 from ondol.control.operations.layer_permissions import LayerPermissionOperations
 from ondol.control.operations.layers import LayerOperations
 from ondol.control.operations.lookup import Operations
+from ondol.control.operations.management import ManagementOperations
 from ondol.control.operations.permissions import PermissionOperations
 from ondol.control.operations.reset import Reset
 from ondol.control.operations.tags import TagOperations
@@ -27,6 +30,7 @@ from ondol.control.packages import Packages
 from ondol.control.registry import Registry
 from ondol.control.reservations import tell_reservation
 from ondol.control.settler import Settler
+from ondol.control.unserved import UNSERVED
 from ondol.folders.allowed import AllowedFolders
 from ondol.model.errors import NotServed
 from ondol.model.function import FunctionKey, FunctionView
@@ -73,6 +77,7 @@ class ControlService:
     ) -> None:
         self._registry = registry = Registry(store)
         self._layers = layers = LayerRegistry(store)
+        self._code_signing = code_signing = CodeSigningRegistry(store)
         self._packages = packages = Packages(blobs, registry.catalog, layers.catalog, package_source)
         self._holders = holders = Holders(registry, clock, holder_lease, nearest_runtime)
         self._settler = settler = Settler(
@@ -104,6 +109,7 @@ class ControlService:
                 registry=registry,
                 packages=packages,
                 layers=layers.catalog,
+                code_signing=code_signing,
                 settler=settler,
                 hot_reload=hot_reload,
                 cannot_run=cannot_run,
@@ -113,7 +119,7 @@ class ControlService:
             for operations in (FunctionOperations, UpdateOperations)
         )
         deletion = DeleteOperations(registry, holders, retirer, concurrency)
-        self._reset = Reset(registry, layers, deletion)
+        self._reset = Reset(registry, layers, code_signing, deletion)
         self._operations: Operations = {
             **functions.table(),
             **updates.table(),
@@ -123,7 +129,9 @@ class ControlService:
             **ConcurrencyOperations(registry, packages, holders, concurrency, limits).table(),
             **PermissionOperations(registry, holders, new_id).table(),
             **UrlOperations(registry, holders, clock, url_secret).table(),
-            **TagOperations(registry).table(),
+            **CodeSigningOperations(registry, code_signing, clock, new_id).table(),
+            **ManagementOperations(registry).table(),
+            **TagOperations(registry, code_signing).table(),
             **LayerOperations(layers, packages, clock).table(),
             **LayerPermissionOperations(layers, new_id).table(),
         }
@@ -132,6 +140,7 @@ class ControlService:
         """Load what is stored, tell what others must know of it, and go on with what was under way."""
         await self._registry.open()
         await self._layers.open()
+        await self._code_signing.open()
         for key, stored in list(self._registry.catalog):
             if stored.record.reserved_concurrency is not None:
                 await tell_reservation(self._registry.catalog, self._concurrency, key)
@@ -155,7 +164,7 @@ class ControlService:
     async def perform(self, operation: str, caller: Caller, parameters: Mapping[str, Any]) -> dict[str, Any]:
         perform = self._operations.get(operation)
         if perform is None:
-            raise NotServed(f"ondol does not have {operation} yet.")
+            raise NotServed(f"ondol does not have {operation}: {UNSERVED[operation]}.")
         return await self._whole(perform(caller, parameters))
 
     async def reset(self) -> int:

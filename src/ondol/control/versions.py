@@ -59,4 +59,5 @@ def without(record: FunctionRecord, number: str) -> FunctionRecord:
         record,
         versions={n: version for n, version in record.versions.items() if n != number},
         policies=without_policy(record.policies, number),
+        runtime_updates={label: mode for label, mode in record.runtime_updates.items() if label != number},
     )

@@ -15,7 +15,7 @@ from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.url_address import link_to
 from ondol.http import BodyTooLarge, Request
 from ondol.model.arn import parse_function_arn
-from ondol.model.errors import AccessDenied, NotServed, RequestEntityTooLarge, ResourceNotFound
+from ondol.model.errors import AccessDenied, RequestEntityTooLarge, ResourceNotFound
 from ondol.model.ids import CodeDigest, RequestId
 from ondol.model.limits import CREATE_REQUEST_BYTES
 
@@ -32,19 +32,16 @@ _LINKED = {
 
 
 class LambdaApi:
-    """Serves every operation of the model, if only by saying that it is not there yet."""
+    """Serves every operation of the model, if only by saying what ondol lacks for it."""
 
     def __init__(self, wire: LambdaWire, control: Control, links: CodeLinks) -> None:
         self._wire = wire
         self._control = control
         self._links = links
-        self._served = control.operations()
 
     async def serve(self, match: Match, caller: Caller, request_id: RequestId, request: Request) -> WireReply:
         """The answer to one request. Raises `CallerError` and `PlatformError`, which the caller frames."""
         operation = match.operation
-        if operation not in self._served:
-            raise NotServed(f"The operation {operation} is not served by this version of ondol.")
         parameters = await self._parse(match, request)
         owner = _resolve(parameters, caller, operation)
         try:

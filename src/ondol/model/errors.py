@@ -85,6 +85,16 @@ class PolicyLengthExceeded(CallerError):
     code = "PolicyLengthExceededException"
 
 
+class CodeSigningConfigNotFound(CallerError):
+    code = "CodeSigningConfigNotFoundException"
+
+
+class CodeVerificationFailed(CallerError):
+    """A function's code signing configuration does not let this package be deployed."""
+
+    code = "CodeVerificationFailedException"
+
+
 class AccessDenied(CallerError):
     """403. AWS sends an empty message where naming the resource would tell that it exists."""
 

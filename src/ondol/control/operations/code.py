@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 from ondol.control.api import Caller
+from ondol.control.code_signing import require_deployable
+from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.hot_reload import HotReload
 from ondol.control.layer_catalog import LayerCatalog
+from ondol.control.operations.code_signing import require_config
 from ondol.control.operations.lookup import Parameters
 from ondol.control.packages import NewCode, Packages
 from ondol.control.refusals import is_folder
@@ -24,6 +27,7 @@ class CodeOperations:
         registry: Registry,
         packages: Packages,
         layers: LayerCatalog,
+        code_signing: CodeSigningRegistry,
         settler: Settler,
         hot_reload: HotReload,
         cannot_run: CannotRun,
@@ -33,6 +37,7 @@ class CodeOperations:
         self._registry = registry
         self._packages = packages
         self._layers = layers
+        self._code_signing = code_signing
         self._settler = settler
         self._hot_reload = hot_reload
         self._cannot_run = cannot_run
@@ -44,6 +49,11 @@ class CodeOperations:
         if is_folder(source):
             return await self._hot_reload.take(source["S3Key"])
         return await self._packages.given(owner, source)
+
+    def _check_signature(self, caller: Caller, arn: str | None, function: str) -> None:
+        """Raises `CodeSigningConfigNotFound`, and `CodeVerificationFailed` where a signature is wanted."""
+        if arn is not None:
+            require_deployable(require_config(self._code_signing, caller, arn), function)
 
     def _check_runtime(self, parameters: Parameters) -> None:
         """Raises `InvalidParameterValue` for a runtime that AWS has and this installation cannot run."""

@@ -44,6 +44,8 @@ class FunctionOperations(CodeOperations):
         refuse_unserved(parameters)
         self._require_absent(key, self._registry.catalog.get(key))
         self._check_runtime(parameters)
+        code_signing = parameters.get("CodeSigningConfigArn")
+        self._check_signature(caller, code_signing, key.name)
         tags = dict(parameters.get("Tags") or {})
         check_tags(tags)
         content, package, folder = await self._code(caller, parameters["Code"])
@@ -54,7 +56,7 @@ class FunctionOperations(CodeOperations):
         def decide(stored: Stored | None) -> Edit:
             self._require_absent(key, stored)
             created = lifecycle.created(settings, self._clock.wall(), self._new_id, tags)
-            record = replace(created, folder=folder)
+            record = replace(created, folder=folder, code_signing=code_signing)
             return published(record, None, None, self._new_id) if parameters.get("Publish") else Edit(record)
 
         with self._packages.held(settings.layer_packages()):

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from ondol.control.api import Caller
+from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.operations.deletion import DeleteOperations
 from ondol.control.registry import Registry
@@ -12,21 +13,24 @@ from ondol.model.function import FunctionKey
 
 
 class Reset:
-    def __init__(self, registry: Registry, layers: LayerRegistry, deletion: DeleteOperations) -> None:
+    def __init__(
+        self, registry: Registry, layers: LayerRegistry, code_signing: CodeSigningRegistry, deletion: DeleteOperations
+    ) -> None:
         self._registry = registry
         self._layers = layers
+        self._code_signing = code_signing
         self._deletion = deletion
 
     async def perform(self) -> int:
         """Delete the functions of all accounts and regions, each as DeleteFunction does; answers how many there were.
 
-        Layers go too, and begin at version 1 again.
+        Layers go too, and begin at version 1 again; and code signing configurations.
 
         They go side by side, so that the store brings them to the disk together. A function that is created meanwhile
         stays.
         """
         keys = [key for key, _ in self._registry.catalog]
-        await asyncio.gather(*map(self._delete, keys), self._layers.clear())
+        await asyncio.gather(*map(self._delete, keys), self._layers.clear(), self._code_signing.clear())
         return len(keys)
 
     async def _delete(self, key: FunctionKey) -> None:

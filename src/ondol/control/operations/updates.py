@@ -44,6 +44,7 @@ class UpdateOperations(CodeOperations):
             raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
         check_source(parameters)
         refuse_unserved(parameters)
+        self._check_signature(caller, record.code_signing, key.name)
         content, package, folder = await self._code(caller, parameters)
 
         def change(record: FunctionRecord) -> FunctionRecord:
@@ -62,9 +63,11 @@ class UpdateOperations(CodeOperations):
 
     async def update_configuration(self, caller: Caller, parameters: Parameters) -> Answer:
         key = key_of(caller, parameters)
-        self._updatable(key, parameters, self._registry.catalog.get(key))
+        record = self._updatable(key, parameters, self._registry.catalog.get(key)).record
         refuse_unserved(parameters)
         self._check_runtime(parameters)
+        if parameters.get("Layers"):
+            self._check_signature(caller, record.code_signing, key.name)
         layers = used_layers(self._layers, caller, parameters.get("Layers") or ())
 
         def change(record: FunctionRecord) -> FunctionRecord:

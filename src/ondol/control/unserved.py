@@ -1,0 +1,52 @@
+"""Operations of the service model that ondol does not have, and what it lacks for each."""
+
+from collections.abc import Mapping
+
+_MACHINES = "ondol runs functions on the machines that its operator has: it starts and stops none"
+_DURABLE = "durable executions are not there yet"
+_MAPPINGS = "event source mappings are not there yet"
+_ASYNCHRONOUS = "asynchronous invocations are not there yet"
+_PROVISIONED = "provisioned concurrency is not there yet"
+
+UNSERVED: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("CreateCapacityProvider", "DeleteCapacityProvider", "GetCapacityProvider", "ListCapacityProviders"),
+            *("ListFunctionVersionsByCapacityProvider", "UpdateCapacityProvider"),
+            *("GetFunctionScalingConfig", "PutFunctionScalingConfig"),
+        ),
+        _MACHINES,
+    ),
+    **dict.fromkeys(
+        (
+            *("CheckpointDurableExecution", "DeleteDurableExecution", "GetDurableExecution"),
+            *("GetDurableExecutionHistory", "GetDurableExecutionState", "ListDurableExecutionsByFunction"),
+            *("PauseDurableExecution", "ResumeDurableExecution", "StopDurableExecution"),
+            *("SendDurableExecutionCallbackFailure", "SendDurableExecutionCallbackHeartbeat"),
+            "SendDurableExecutionCallbackSuccess",
+        ),
+        _DURABLE,
+    ),
+    **dict.fromkeys(
+        (
+            *("CreateEventSourceMapping", "DeleteEventSourceMapping", "GetEventSourceMapping"),
+            *("ListEventSourceMappings", "UpdateEventSourceMapping"),
+        ),
+        _MAPPINGS,
+    ),
+    **dict.fromkeys(
+        (
+            *("InvokeAsync", "DeleteFunctionEventInvokeConfig", "GetFunctionEventInvokeConfig"),
+            *("ListFunctionEventInvokeConfigs", "PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig"),
+        ),
+        _ASYNCHRONOUS,
+    ),
+    **dict.fromkeys(
+        (
+            *("DeleteProvisionedConcurrencyConfig", "GetProvisionedConcurrencyConfig"),
+            *("ListProvisionedConcurrencyConfigs", "PutProvisionedConcurrencyConfig"),
+        ),
+        _PROVISIONED,
+    ),
+}
+"""By operation: the reason, as the end of a sentence. What is served has no row; a test sees to it."""
