@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo check format test sim bench locks clean
+.PHONY: help setup run demo check format test sim docs bench locks clean
 
 help: ## List what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ check: setup ## Format, lint, types, import rules, unit tests: half a minute
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/api.py --check
 	$(BIN)/pytest -q tests/unit
 
 format: setup ## Put the code into its form
@@ -43,6 +44,9 @@ test: setup ## All tests, on real sandboxes and real servers
 
 sim: setup ## Replay a million invocations over a thousand workers
 	$(BIN)/python -m ondol.simulator
+
+docs: setup ## Write docs/api.md anew, which says what each operation does
+	$(BIN)/python docs/api.py
 
 bench: setup ## Measure against peers and the floor, in one run
 	$(BIN)/python benchmarks/run.py

@@ -35,6 +35,10 @@ _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+UNSERVED_SETTINGS = {member: feature for member, (_, feature) in _UNSERVED.items()}
+"""What ondol lacks for each setting that it refuses."""
+
+
 def is_folder(code: Mapping[str, Any]) -> bool:
     """Whether a function's code is to be a directory of this machine."""
     return bool(code.get("S3Bucket") == HOT_RELOAD and code.get("S3Key"))

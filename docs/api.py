@@ -1,0 +1,94 @@
+"""Writes docs/api.md: each operation of AWS Lambda's service model, and what ondol makes of it.
+
+`make docs` writes it; `make check` runs this with `--check`, which fails if the page is not what would be written.
+"""
+
+import sys
+from pathlib import Path
+
+from ondol.aws.wire import LambdaWire
+from ondol.control.refusals import UNSERVED_SETTINGS
+from ondol.control.unserved import UNSERVED
+
+PAGE = Path(__file__).with_name("api.md")
+
+STORED = {
+    **dict.fromkeys(
+        ("PutRuntimeManagementConfig", "GetRuntimeManagementConfig"),
+        "each runtime has one version, so when it would be updated makes no difference; another version is refused",
+    ),
+    **dict.fromkeys(
+        ("PutFunctionRecursionConfig", "GetFunctionRecursionConfig"),
+        "recursive loops are not detected yet",
+    ),
+}
+"""Operations whose settings are kept and shown, and change nothing else."""
+
+NOTES = {
+    "CreateFunction": "settings that are refused: see below",
+    "UpdateFunctionConfiguration": "settings that are refused: see below",
+    "UpdateFunctionCode": "settings that are refused: see below",
+    "Invoke": "invocation types RequestResponse and DryRun; Event is refused",
+    "PutFunctionCodeSigningConfig": "to ondol no package is signed: Enforce lets nothing be deployed",
+    "PutResourcePolicy": "of functions, versions and aliases; what would not be evaluated in it is refused",
+    "CreateFunctionUrlConfig": "see [function-urls.md](function-urls.md)",
+}
+"""What is to be known of an operation that is otherwise complete."""
+
+OPENING = """\
+# AWS Lambda's operations
+
+Written by `make docs` from the service model and from ondol's own tables. **Complete**: answers as AWS does.
+**Stored**: kept and shown, and changes nothing else. **Refused**: answers 501 NotImplementedException, and says why.
+"""
+
+SETTINGS = """
+## Settings that are refused
+
+Of CreateFunction, UpdateFunctionCode, UpdateFunctionConfiguration and PublishLayerVersion: 400
+InvalidParameterValueException, where the setting would do something that ondol does not do. Never stored and forgotten.
+"""
+
+
+def main() -> int:
+    text = page()
+    if sys.argv[1:] == ["--check"]:
+        if PAGE.read_text() != text:
+            print(f"{PAGE} is not current: make docs", file=sys.stderr)
+            return 1
+    else:
+        PAGE.write_text(text)
+    return 0
+
+
+def page() -> str:
+    operations = sorted(LambdaWire().operations)
+    kinds = [kind(operation) for operation in operations]
+    counts = ", ".join(f"{sum(each == name for each, _ in kinds)} {name}" for name in ("complete", "stored", "refused"))
+    rows = [f"| {name} | {how} | {why} |" for name, (how, why) in zip(operations, kinds, strict=True)]
+    settings = [f"| {member} | {feature} |" for member, feature in sorted(UNSERVED_SETTINGS.items())]
+    return "\n".join(
+        [
+            f"{OPENING}\nOf {len(operations)} operations: {counts}.\n",
+            "| operation | | why, or what to know |",
+            "|---|---|---|",
+            *rows,
+            SETTINGS,
+            "| setting | what ondol does not have yet |",
+            "|---|---|",
+            *settings,
+            "",
+        ]
+    )
+
+
+def kind(operation: str) -> tuple[str, str]:
+    if operation in UNSERVED:
+        return "refused", UNSERVED[operation]
+    if operation in STORED:
+        return "stored", STORED[operation]
+    return "complete", NOTES.get(operation, "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
