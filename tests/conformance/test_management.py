@@ -57,12 +57,3 @@ def test_what_ondol_does_not_have_says_why(client: Any, function: str) -> None:
         status, error = refusal(call)
         assert (status, error["Error"]["Code"]) == (501, "NotImplementedException")
         assert "machines" in error["Error"]["Message"]
-
-
-def test_an_account_has_five_limits_and_two_usages(client: Any) -> None:
-    settings = answer(client.get_account_settings())
-    assert set(settings["AccountLimit"]) == {
-        *("TotalCodeSize", "CodeSizeUnzipped", "CodeSizeZipped"),
-        *("ConcurrentExecutions", "UnreservedConcurrentExecutions"),
-    }
-    assert set(settings["AccountUsage"]) == {"TotalCodeSize", "FunctionCount"}

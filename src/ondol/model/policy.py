@@ -18,10 +18,10 @@ from ondol.model.ids import AccountId
 INVOKE = "lambda:InvokeFunction"
 INVOKE_URL = "lambda:InvokeFunctionUrl"
 
+# Keys of the context of a request, in lower case.
 SOURCE_ARN = "aws:sourcearn"
 SOURCE_ACCOUNT = "aws:sourceaccount"
 URL_AUTH_TYPE = "lambda:functionurlauthtype"
-VIA_URL = "lambda:invokedviafunctionurl"
 
 _ALLOW = "Allow"
 _DENY = "Deny"
