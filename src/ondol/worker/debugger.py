@@ -200,8 +200,8 @@ class DebuggerDoor:
 
     async def _say_goodbye(self) -> None:
         """For a debugger that was cut off: debugpy does not let the code go on unless it is told to; Node does."""
-        if self.protocol is not DebugProtocol.DAP:
-            return
+        if self.protocol is not DebugProtocol.DAP or self._attached > 1:
+            return  # to debugpy one that came later has taken the place of this one
         with contextlib.suppress(OSError, TimeoutError, SandboxError):
             async with asyncio.timeout(GOODBYE_S):
                 reader, writer = await self._enter()
