@@ -321,7 +321,9 @@ def test_pages_and_strangers_get_nowhere(debugging: OndolProcess, debug: Begin, 
     asked = json.dumps({"function": name}).encode()
     assert post(debugging, asked, {}) == 403
     assert post(debugging, asked, {**SIGNED, "Origin": "http://evil.example"}) == 403
-    create(client, name, PYTHON)
+    arn = create(client, name, PYTHON)["FunctionArn"]
+    another = {"Authorization": SIGNED["Authorization"].replace("Credential=t", "Credential=111111111111")}
+    assert post(debugging, json.dumps({"function": arn}).encode(), another) == 403
     session = debug(debugging, name)
     # A page's request, whose body is a message of the protocol.
     message = json.dumps({"seq": 1, "type": "request", "command": "initialize", "arguments": {}}).encode()

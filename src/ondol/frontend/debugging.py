@@ -21,7 +21,7 @@ from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
 from ondol.frontend.invoke_api import InvokeApi
 from ondol.http import BodyTooLarge, Request, Response
-from ondol.model.errors import InvalidParameterValue, RequestEntityTooLarge
+from ondol.model.errors import AccessDenied, InvalidParameterValue, RequestEntityTooLarge
 from ondol.model.ids import FrontendId, RequestId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
 from ondol.worker_manager.api import SessionEnd, StartFailure, WorkerManager
@@ -49,7 +49,10 @@ class Debugging:
         """Answer until the environment or the client is gone. Raises `CallerError` before it has begun to."""
         asked = await _read(request)
         match = Match(OPERATION, {"FunctionName": asked.function})
-        target = await self._invoke.target(self._wire.parse_invoke(match, {}, caller), caller)
+        parameters = self._wire.parse_invoke(match, {}, caller)
+        if parameters.function.account != caller.account:
+            raise AccessDenied("Functions of another account cannot be debugged.")
+        target = await self._invoke.target(parameters, caller)
         response.start(200, (("Content-Type", "application/x-ndjson"), ("x-amzn-RequestId", request_id)))
         session = _Session(response)
         self._sessions.add(session)
