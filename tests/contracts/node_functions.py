@@ -126,7 +126,7 @@ ENDS = {
     "a result too large": "let calls = 0; exports.handler = async () => (calls++ ? calls : 'x'.repeat(6291556 - 1));",
     "promise never settled": "exports.handler = async () => new Promise(() => {});",
     "thrown in a timer of the load": (
-        "setTimeout(() => { throw new Error('late'); }, 100); exports.handler = async () => wait(500);"
+        "setTimeout(() => { throw new Error('late'); }, 400); exports.handler = async () => wait(5000);"
     ),
 }
 
@@ -388,7 +388,7 @@ LIVES = {
     ),
     "callback does not wait": (
         "exports.handler = (event, context, callback) => { context.callbackWaitsForEmptyEventLoop = false;"
-        " setTimeout(() => seen.push(event), 20); callback(null, seen); };"
+        " setTimeout(() => seen.push(event), 5000); callback(null, seen); };"
     ),
     "chosen too late": (
         "exports.handler = (event, context, callback) => { setTimeout(() => seen.push(event), 20);"
@@ -411,13 +411,13 @@ LIVES = {
     ),
     "promise never settled, from no async function": "exports.handler = () => new Promise(() => {});",
     "a timer goes on in the next": (
-        "exports.handler = async (event) => { if (event === 0) setTimeout(() => seen.push('rung'), 20);"
-        " else await new Promise((resolve) => setTimeout(resolve, 40)); return seen; };"
+        "exports.handler = async (event) => { if (event === 0) setTimeout(() => seen.push('rung'), 150);"
+        " else await new Promise((resolve) => setTimeout(resolve, 300)); return seen; };"
     ),
     "an interval goes on": ("exports.handler = async (event) => { setInterval(() => {}, 1000); return event; };"),
     "a timer logs in the next": (
-        "exports.handler = async (event) => { if (event === 0) setTimeout(() => console.log('late'), 20);"
-        " else await new Promise((resolve) => setTimeout(resolve, 40)); };"
+        "exports.handler = async (event) => { if (event === 0) setTimeout(() => console.log('late'), 150);"
+        " else await new Promise((resolve) => setTimeout(resolve, 300)); };"
     ),
     "the environment stays": ("exports.handler = async () => (process.env.SEEN = (process.env.SEEN || '') + 'x');"),
     "modules": "exports.handler = async () => [__filename.slice(-7), require.main === module, module.children.length];",
