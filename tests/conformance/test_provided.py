@@ -3,12 +3,14 @@
 import base64
 import json
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from function_logs import lines_of, reports
 from lambda_calls import invoke
 
 from ondol_process import OndolProcess, create
@@ -149,7 +151,8 @@ def test_an_entrypoint_that_cannot_be_executed(client: Any, name: str, files: An
 def test_what_is_written_at_once_stands_after_the_first_line(client: Any, name: str) -> None:
     provide(client, name, bash("echo first; exit 1"))
     tail = base64.b64decode(invoke(client, name, LogType="Tail")[0]["LogResult"]).decode().splitlines()
-    kinds = ["INIT_START", "first", "INIT_REPORT", "START", "RequestId:", "Runtime.ExitError", "END", "REPORT"]
+    init = ["first", "INIT_REPORT"]
+    kinds = ["INIT_START", *init, *init, "START", "RequestId:", "Runtime.ExitError", "END", "REPORT"]
     assert [line.split()[0] for line in tail] == kinds
 
 
@@ -261,7 +264,35 @@ def test_one_that_never_asks_is_given_init_and_the_functions_timeout(hasty: Ondo
     assert (kind, reason) == ("Sandbox.Timedout", "Task timed out after 1.00 seconds")
 
 
-def test_one_whose_init_takes_longer_goes_on_within_the_first_invocation(hasty: OndolProcess, name: str) -> None:
+def test_one_whose_init_takes_longer_is_started_again_within_the_first_invocation(
+    hasty: OndolProcess, name: str
+) -> None:
     client = hasty.client()
-    provide(client, name, bash("sleep 0.6\n" + ECHO), Timeout=3)
-    assert invoke(client, name, "late")[1] == "late"
+    provide(client, name, bash("echo up; sleep 0.6\n" + ECHO), Timeout=3)
+    told, result = invoke(client, name, "late", LogType="Tail")
+    assert result == "late"
+    assert "Init Duration" not in base64.b64decode(told["LogResult"]).decode()
+    lines = lines_of(hasty.client("logs"), name, reports)
+    assert [line.split()[0] for line in lines] == ["INIT_START", "up", "INIT_REPORT", "up", "START", "END", "REPORT"]
+    assert lines[2].endswith("ms\tPhase: init\tStatus: timeout\n")
+    duration = float(lines[-1].split("Duration: ")[1].split()[0])
+    assert 600 <= duration < 3000, "the second init is part of the invocation"
+
+
+def test_one_that_never_asks_again_keeps_nobody_waiting(client: Any, name: str) -> None:
+    provide(client, name, bash('next; respond "$id" "$event"; exec sleep 60'), Timeout=30)
+    begun = time.monotonic()
+    for event in range(3):
+        assert invoke(client, name, event)[1] == event
+    assert time.monotonic() - begun < 15
+
+
+def test_one_that_answers_after_its_timeout_answers_nobody(client: Any, name: str) -> None:
+    """Two processes: the one that answers late is not the one that is waited for."""
+    script = """
+next
+(sleep 1.3; respond "$id" '"late"') &
+sleep 60"""
+    provide(client, name, bash(script), Timeout=1)
+    for _ in range(2):
+        assert failure(client, name)[:2] == ("Sandbox.Timedout", "Task timed out after 1.00 seconds")

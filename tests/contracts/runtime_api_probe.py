@@ -1,7 +1,8 @@
-"""A guest that serves the Runtime API in the fewest words, and remembers what it saw."""
+"""A guest that serves the Runtime and Extensions APIs in the fewest words, and remembers what it saw."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ondol.sandbox.driver import Exit
@@ -28,14 +29,33 @@ class Probe:
         self._waiting: list[asyncio.Transport] = []
         self._posted: list[Posted] = []
         self._calls = 0
+        self.extensions: list[str] = []
+        self.refused: list[tuple[str, str]] = []
+        self.extension_exits: dict[str, Exit] = {}
+        self.registered: dict[str, list[str]] = {}
+        """The events that extensions asked for; the identifiers of the probe's making are their names."""
+
+        self._idle: dict[str, asyncio.Transport] = {}
 
     # Guest
+
+    def extensions_found(self, names: Sequence[str]) -> None:
+        self.extensions = list(names)
+        self._changed.set()
+
+    def extension_refused(self, name: str, reason: str) -> None:
+        self.refused.append((name, reason))
+        self._changed.set()
+
+    def extension_exited(self, name: str, exit: Exit) -> None:
+        self.extension_exits[name] = exit
+        self._changed.set()
 
     def connected(self) -> asyncio.Protocol:
         return _Connection(self)
 
     def output(self, data: bytes) -> None:
-        assert not self.exits, "output came after the exit"
+        assert not self.exits or self.extensions, "output came after the exit"
         self.written += data
         self._changed.set()
 
@@ -43,8 +63,17 @@ class Probe:
         self.written_at_exit = bytes(self.written)
         self.exits.append(exit)
         self._exited.set()
+        self._changed.set()
 
     # From connections
+
+    def extension_registers(self, name: str, events: list[str]) -> None:
+        self.registered[name] = events
+        self._changed.set()
+
+    def extension_asked(self, name: str, transport: asyncio.Transport) -> None:
+        self._idle[name] = transport
+        self._changed.set()
 
     def asked(self, transport: asyncio.Transport) -> None:
         self._waiting.append(transport)
@@ -58,7 +87,7 @@ class Probe:
 
     async def ready(self) -> None:
         """Wait until the runtime asks for an invocation."""
-        await self._until(lambda: bool(self._waiting))
+        await self.until(lambda: bool(self._waiting))
 
     def send(self, event: bytes) -> None:
         """Give the runtime that waits an invocation."""
@@ -75,7 +104,7 @@ class Probe:
 
     async def answer(self) -> Posted:
         """Wait for what the runtime posts next."""
-        await self._until(lambda: bool(self._posted))
+        await self.until(lambda: bool(self._posted))
         return self._posted.pop(0)
 
     async def call(self, event: bytes = b"{}") -> Posted:
@@ -83,16 +112,26 @@ class Probe:
         self.send(event)
         return await self.answer()
 
+    async def extension_waits(self, name: str) -> None:
+        """Wait until this extension asks for an event."""
+        await self.until(lambda: name in self._idle)
+
+    def tell(self, name: str, event: str) -> None:
+        """Give an extension that waits an event."""
+        body = json.dumps({"eventType": event}).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._idle.pop(name).write(head.encode() + body)
+
     async def said(self, text: bytes) -> None:
         """Wait until the runtime has written this."""
-        await self._until(lambda: text in self.written)
+        await self.until(lambda: text in self.written)
 
     async def exit(self) -> Exit:
         async with asyncio.timeout(self.PATIENCE_S):
             await self._exited.wait()
         return self.exits[0]
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
+    async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(self.PATIENCE_S):
             while not holds():
                 self._changed.clear()
@@ -117,7 +156,20 @@ class _Connection(asyncio.Protocol):
                 return
             body = bytes(self._received[end + 4 : body_end])
             del self._received[:body_end]
-            self._request(line, body)
+            if "/2020-01-01/extension/" in line:
+                self._extension(line, headers, body)
+            else:
+                self._request(line, body)
+
+    def _extension(self, line: str, headers: dict[str, str], body: bytes) -> None:
+        assert isinstance(self._transport, asyncio.Transport)
+        if line.startswith("GET"):
+            self._probe.extension_asked(headers["lambda-extension-identifier"], self._transport)
+        else:
+            name = headers["lambda-extension-name"]
+            self._probe.extension_registers(name, json.loads(body)["events"])
+            fields = f"Lambda-Extension-Identifier: {name}\r\nContent-Length: 2\r\n"
+            self._transport.write(f"HTTP/1.1 200 OK\r\n{fields}\r\n{{}}".encode())
 
     def _request(self, line: str, body: bytes) -> None:
         transport = self._transport

@@ -16,7 +16,8 @@ import msgspec
 from ondol.sandbox.driver import Exit, StartSpec
 from ondol.sandbox.jail.unpack import Unpacker
 from ondol.sandbox.limits import UnpackLimits
-from ondol.sandbox.simulated import Answer, Die, Hang, Phase, Raise
+from ondol.sandbox.simulated import Companion
+from ondol.sandbox.simulated_process import Answer, Die, Hang, Phase, Raise
 
 LARGE = 7_000_000
 LINES = 5_000
@@ -153,3 +154,74 @@ class Scripted:
             "surroundings": lambda: Phase(Answer(json.dumps(surroundings).encode())),
         }
         return acts[self._name]()
+
+
+_ASK = """#!/bin/bash
+api="http://$AWS_LAMBDA_RUNTIME_API/2020-01-01/extension"
+own="${0##*/}"
+register() {
+  id=$(curl -sS -D - -o /dev/null -H "Lambda-Extension-Name: $own" -d '{"events": ["INVOKE", "SHUTDOWN"]}' \\
+    "$api/register" | tr -d '\\r' | sed -n 's/^Lambda-Extension-Identifier: //p')
+}
+next() { event=$(curl -sS -H "Lambda-Extension-Identifier: $id" "$api/event/next"); }
+"""
+
+EXTENSIONS = {
+    "listens": _ASK
+    + """
+register
+while next; do
+  case "$event" in
+    *SHUTDOWN*) echo "$own: over"; exit 0 ;;
+    *) echo "$own: called" ;;
+  esac
+done
+""",
+    "stays": _ASK
+    + """
+register
+next
+echo "$own: not yet"
+exec sleep 60
+""",
+    "crashes": _ASK + "register\necho crashing\nexit 3\n",
+    "killed": _ASK + "register\nkill -KILL $$\n",
+    "sees": """#!/bin/bash
+echo "$0 as $UID in session $(cut -d' ' -f6 /proc/$$/stat) of $$, with $(ls /proc/self/fd | tr '\\n' ' ')"
+echo "given $GIVEN, handler '$_HANDLER', signals $(grep SigIgn /proc/self/status)"
+exec sleep 60
+""",
+    "no_program": "no program\n",
+    "no_interpreter": "#!/nowhere\n",
+    "forks": _ASK + "register\nfor n in 1 2 3 4 5 6 7 8; do (sleep 0.05 &); done\nexec sleep 60\n",
+}
+
+_OVER = Phase(Die(Exit(code=0)), output=b"listens: over\n")
+
+COMPANIONS = {
+    "listens": Companion("listens", invoke=Phase(output=b"listens: called\n"), shutdown=_OVER),
+    "stays": Companion("stays", shutdown=Phase(Hang(), output=b"stays: not yet\n")),
+    "crashes": Companion("crashes", idle=Phase(Die(Exit(code=3)), output=b"crashing\n")),
+    "killed": Companion("killed", idle=Phase(Die(Exit(signal=9)))),
+}
+"""The same, simulated."""
+
+
+def extended(*names: str) -> bytes:
+    """A layer that brings these extensions."""
+    return executables({f"extensions/{name}": EXTENSIONS[name] for name in names})
+
+
+def executables(files: dict[str, str], mode: int = 0o755) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, text in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            archive.writestr(entry, text)
+    return written.getvalue()
+
+
+def companions(spec: StartSpec) -> list[Companion]:
+    """A simulated function has the extensions that one of its variables names."""
+    return [COMPANIONS[name] for name in spec.environment.get("EXTENSIONS", "").split()]

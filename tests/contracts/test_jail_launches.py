@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lone_guest import LoneGuest
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.runtimes import catalog
@@ -23,7 +24,7 @@ PROVIDED = Runtime("provided.al2023", "2023", Launch.EXEC, ())
 RUNNABLE = 0o755
 
 
-class Listener:
+class Listener(LoneGuest):
     """The guest of one sandbox that speaks for itself and ends."""
 
     def __init__(self) -> None:

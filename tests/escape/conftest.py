@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lone_guest import LoneGuest
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Runtime
 from ondol.runtimes import catalog
@@ -25,7 +26,7 @@ TOOLS = Path(__file__).with_name("prisoner_tools.py").read_text()
 MEMORY_MB = 256
 
 
-class Guard:
+class Guard(LoneGuest):
     """The guest of one prisoner: remembers what it said, and lets it go on."""
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lone_guest import LoneGuest
 from ondol.runtimes import catalog
 from ondol.sandbox.driver import Exit, SlotSpec
 from ondol.sandbox.errors import SandboxError
@@ -206,7 +207,7 @@ def test_a_sandbox_that_ends_while_it_is_a_slot_is_heard_of(directory: Path) -> 
         sandbox = await driver.create(SlotSpec("slot", runtime, ACCOUNT))  # type: ignore[arg-type]
         ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
 
-        class Guest:
+        class Guest(LoneGuest):
             def connected(self) -> asyncio.Protocol:
                 return asyncio.Protocol()
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ondol.http import HttpCommons, HttpProtocol, Response
 from ondol.model.time import Instant, WallTime
 from ondol.runtimes.python.ondol_runtime.client import RuntimeApi as Bootstrap
+from ondol.worker.extensions_api import ExtensionsApi
 from ondol.worker.machine import RuntimeMisbehaved, UnknownRequest
 from ondol.worker.runtime_api import RuntimeApi, RuntimeErrorReport
 from ondol.worker.turnaround import RuntimeConnection, _result_of
@@ -95,7 +96,7 @@ def outcome(pieces: list[bytes], recognised: bool, busy_elsewhere: bool) -> tupl
 
     async def serve() -> tuple[list[tuple[str, object]], bytes]:
         environment, wire = Environment(busy_elsewhere), Wire()
-        api = RuntimeApi(environment, HttpCommons(StillClock()))
+        api = RuntimeApi(environment, HttpCommons(StillClock()), ExtensionsApi(environment))
         connection: HttpProtocol = api.server.protocol()
         if recognised:
             connection = RuntimeConnection(api.server, environment)

@@ -9,25 +9,21 @@ from ondol.model.invocation import FailureKind
 from ondol.model.limits import RESPONSE_PAYLOAD_BYTES, Phases
 from ondol.model.time import MILLISECOND, SECOND, Instant
 from ondol.worker.api import InvocationHead
-from ondol.worker.machine import (
+from ondol.worker.commands import (
     Answer,
     Command,
     Deliver,
-    End,
-    EnvironmentMachine,
     Finish,
     Freeze,
     InitFailure,
     Ready,
-    RuntimeMisbehaved,
-    State,
     Stop,
     Thaw,
     Throttle,
-    UnknownRequest,
     Wake,
-    entrypoint_refusal,
 )
+from ondol.worker.failures import End, entrypoint_refusal
+from ondol.worker.machine import Attempt, EnvironmentMachine, RuntimeMisbehaved, State, UnknownRequest
 
 CAUSE = RequestId("cause")
 ONE = RequestId("one")
@@ -138,7 +134,7 @@ def test_an_invocation_that_takes_too_long_fails_and_ends_the_environment() -> N
         "errorType": "Sandbox.Timedout",
         "errorMessage": "RequestId: one Error: Task timed out after 3.00 seconds",
     }
-    assert [finish, stop] == [Finish(ONE, False), Stop(False)]
+    assert [finish, stop] == [Finish(ONE, False), Stop()]
     assert machine.exited(End(None, 9, False), at(3040)) == []
 
 
@@ -161,7 +157,7 @@ def test_a_runtime_that_ends_without_an_answer_fails_its_invocation(end: End, ki
 def test_a_runtime_that_ends_after_its_answer_spoils_nothing_but_the_environment() -> None:
     machine = busy()
     machine.responded(ONE, 2, at(35))
-    assert machine.exited(End(1, None, False), at(36)) == [Finish(ONE, False), Stop(False)]
+    assert machine.exited(End(1, None, False), at(36)) == [Finish(ONE, False), Stop()]
 
 
 def test_too_large_a_result_is_the_functions_failure_and_the_environment_lives() -> None:
@@ -176,7 +172,7 @@ def test_a_failed_init_is_told_as_the_failure_of_its_cause() -> None:
     failed, stop = begun().exited(End(1, None, False), at(15))
     assert isinstance(failed, InitFailure) and failed.failure.error_type == "Runtime.ExitError"
     assert b"RequestId: cause" in failed.failure.payload
-    assert stop == Stop(False)
+    assert stop == Stop()
 
 
 @pytest.mark.parametrize(
@@ -215,11 +211,45 @@ def test_a_reported_init_error_is_passed_on_byte_for_byte() -> None:
     assert machine.exited(End(1, None, False), at(16)) == []
 
 
-def test_an_init_may_overrun_into_the_first_invocations_time() -> None:
+def test_an_init_that_overruns_its_limit_has_failed_for_the_first_time() -> None:
     machine = begun(timeout_s=5)
-    assert machine.timer_due(at(14_999)) == [Wake(at(15_000))]
-    failed, _ = machine.timer_due(at(15_000))
-    assert isinstance(failed, InitFailure) and b"timed out after 5.00 seconds" in failed.failure.payload
+    assert machine.timer_due(at(9_999)) == [Wake(at(10_000))]
+    failed, _ = machine.timer_due(at(10_000))
+    assert isinstance(failed, InitFailure) and not failed.final
+    assert failed.failure.kind is FailureKind.TIMED_OUT
+
+
+def begun_again(timeout_s: int = 5) -> EnvironmentMachine:
+    machine = EnvironmentMachine(version(timeout_s), CAUSE, Phases(), at(0), Attempt.AGAIN)
+    machine.began()
+    return machine
+
+
+def test_the_second_time_an_init_has_the_functions_own_timeout() -> None:
+    machine = begun_again(timeout_s=25)
+    assert machine.timer_due(at(24_999)) == [Wake(at(25_000))]
+    failed, _ = machine.timer_due(at(25_000))
+    assert isinstance(failed, InitFailure) and failed.final
+    assert b"RequestId: cause Error: Task timed out after 25.00 seconds" in failed.failure.payload
+
+
+def test_a_second_init_is_part_of_the_invocation_that_caused_it() -> None:
+    machine = begun_again(timeout_s=5)
+    machine.next_asked(at(2000))
+    caused = head(CAUSE)
+    [deliver, *_] = machine.invoked(caused, at(2001)) or []
+    assert deliver == Deliver(caused, thaw=False, remaining_ns=5 * SECOND - 2001 * MILLISECOND)
+    assert machine.responded(CAUSE, 2, at(3000)) == [Answer(caused, None, 3 * SECOND, None)]
+    machine.next_asked(at(3001))
+    [deliver, *_] = machine.invoked(head(), at(4000)) or []
+    assert isinstance(deliver, Deliver) and deliver.remaining_ns == 5 * SECOND
+
+
+def test_a_second_init_costs_another_invocation_nothing() -> None:
+    machine = begun_again(timeout_s=5)
+    machine.next_asked(at(2000))
+    machine.invoked(head(), at(2500))
+    assert machine.responded(ONE, 2, at(2600)) == [Answer(head(), None, 100 * MILLISECOND, None)]
 
 
 @pytest.mark.parametrize("request_id", ["another", ""])
@@ -243,8 +273,8 @@ def test_next_without_a_result_is_refused() -> None:
 
 def test_stopping_twice_stops_once() -> None:
     machine = idle()
-    assert machine.stop_asked() == [Stop(True)]
-    assert machine.stop_asked() == []
+    assert machine.stop_asked(at(50)) == [Stop(Phases().stop_grace)]
+    assert machine.stop_asked(at(60)) == []
 
 
 def test_long_invocations_in_close_order_do_not_pile_up_timers() -> None:
@@ -282,7 +312,7 @@ class TestSuspendedTime:
         assert answer.failure.kind is FailureKind.TIMED_OUT
 
     def test_so_may_an_init(self) -> None:
-        machine = EnvironmentMachine(version(), CAUSE, Phases(), at(0))
+        machine = EnvironmentMachine(version(), CAUSE, Phases(), at(0), Attempt.ONLY)
         machine.suspend_time()
         machine.began()
         assert machine.timer_due(at(13_000)) == []
@@ -294,7 +324,8 @@ class TestSuspendedTime:
         machine.suspend_time()
         machine.invoked(head(), at(30))
         assert machine.timer_due(at(120)) == []
-        assert machine.resume_time(at(9_000)) == [Wake(at(12_000))]
+        assert machine.resume_time(at(9_000)) == []
+        assert machine.timer_due(at(10_000)) == [Wake(at(12_000))]
 
     def test_it_is_not_frozen_and_what_was_is_thawed(self) -> None:
         machine = idle()
@@ -309,6 +340,19 @@ class TestSuspendedTime:
     def test_what_has_ended_stays_so(self) -> None:
         machine = busy()
         machine.suspend_time()
-        machine.stop_asked()
+        machine.stop_asked(at(400))
         assert machine.resume_time(at(500)) == []
         assert machine.state is State.ENDED
+
+
+def test_a_runtime_that_never_asks_again_is_ended_by_the_functions_timeout() -> None:
+    machine = busy()
+    machine.responded(ONE, 2, at(35))
+    assert machine.timer_due(at(3030)) == [Finish(ONE, False), Stop()]
+
+
+def test_a_result_after_the_timeout_is_refused() -> None:
+    machine = busy()
+    machine.timer_due(at(3030))
+    with pytest.raises(RuntimeMisbehaved, match="ended"):
+        machine.responded(ONE, 2, at(3031))

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import virtual_loop
 
+from lone_guest import LoneGuest
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox import memory_transport
 from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
 from ondol.sandbox.limits import UnpackLimits
-from ondol.sandbox.simulated import Answer, Die, Phase, SimulatedDriver, SimulatedSandbox
+from ondol.sandbox.simulated import SimulatedDriver, SimulatedSandbox
+from ondol.sandbox.simulated_process import Answer, Die, Phase
 
 HOUR = 3600.0
 RUNTIME = Runtime(name="python3.12", version="3.12.1", launch=Launch.ZYGOTE, command=())
@@ -31,7 +33,7 @@ class Steady:
         return Phase(Answer(b"result of " + event), duration_s=10.0, cpu_time_ns=5)
 
 
-class Watcher(asyncio.Protocol):
+class Watcher(LoneGuest, asyncio.Protocol):
     """A guest and its Runtime API: notes when what happened."""
 
     def __init__(self) -> None:

@@ -16,20 +16,12 @@ from ondol.model.time import SECOND, Instant, WallTime
 from ondol.sandbox.driver import Exit, Guest, StartSpec
 from ondol.telemetry.api import LogStream
 from ondol.worker.api import NotTaken, Started, StartRequest
+from ondol.worker.commands import Answer, Command, Finish, Stop
 from ondol.worker.environment import EnvironmentShell
 from ondol.worker.environment_log import EnvironmentLog
+from ondol.worker.failures import End
 from ondol.worker.log_lines import platform_lines
-from ondol.worker.machine import (
-    Answer,
-    Command,
-    End,
-    EnvironmentMachine,
-    Finish,
-    RuntimeMisbehaved,
-    State,
-    Stop,
-    UnknownRequest,
-)
+from ondol.worker.machine import EnvironmentMachine, RuntimeMisbehaved, State, UnknownRequest
 
 MB = 1 << 20
 
@@ -68,7 +60,7 @@ def test_a_timeout_in_mid_stream_ends_the_environment() -> None:
     machine = streaming()
     commands = machine.timer_due(at(3030))
     assert failure_in(commands).error_type == "Sandbox.Timedout"
-    assert commands[1:] == [Finish(ONE, False), Stop(False)]
+    assert commands[1:] == [Finish(ONE, False), Stop()]
     assert not machine.streams(ONE)
 
 
@@ -203,7 +195,7 @@ class Room:
     def memory_peak_bytes(self) -> int:
         return 0
 
-    async def stop(self, grace_s: float) -> None:
+    async def stop(self, grace_s: float, extensions_s: float = 0.0) -> None:
         self.guest.exited(Exit(signal=9))
 
 

@@ -10,6 +10,7 @@ from ondol.model.limits import LOG_TAIL_BYTES
 from ondol.model.time import MILLISECOND, Instant, WallTime
 from ondol.telemetry.api import LogStream
 from ondol.worker.environment_log import EnvironmentLog
+from ondol.worker.extensions import Extensions
 from ondol.worker.log_lines import Report, TextLines, platform_lines, runtime_version
 
 ID = RequestId("00000000-0000-4000-8000-000000000000")
@@ -140,10 +141,36 @@ def test_the_tail_of_a_failed_init_begins_with_it() -> None:
     environment.init_start()
     environment.output(b"no luck")
     failed = failure(FailureKind.EXITED, "Runtime.ExitError", f"RequestId: {ID} Error: why")
-    environment.init_failed(ID, 2 * MILLISECOND, failed)
+    environment.init_failed(2 * MILLISECOND, "init", failed)
+    environment.output(b"no luck again")
+    environment.init_failed(3 * MILLISECOND, "invoke", failed)
+    environment.start_of_failed(ID)
     assert environment.end(Report(ID, 1, None, 1, None)) == "".join(kept.messages).encode()
-    assert kept.messages[1:4] == [
+    assert kept.messages[1:6] == [
         "no luck",
         "INIT_REPORT Init Duration: 2.00 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError\n",
+        "no luck again",
+        "INIT_REPORT Init Duration: 3.00 ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ExitError\n",
         f"START RequestId: {ID} Version: $LATEST\n",
+    ]
+
+
+def test_a_report_of_an_init_that_failed_says_so_whatever_told_it() -> None:
+    environment, kept = log()
+    reported = failure(FailureKind.HANDLED_BY_RUNTIME, "Runtime.ImportModuleError", "no module")
+    environment.end(Report(ID, 1, None, 1, reported, of_init=True))
+    assert kept.messages[-1].endswith("MB\tStatus: error\tError Type: Runtime.ImportModuleError\n")
+    environment.end(Report(ID, 1, None, 1, reported))
+    assert "Status" not in kept.messages[-1]
+
+
+def test_what_became_of_extensions() -> None:
+    extensions = Extensions(["one", "two"])
+    extensions.register("one", ["INVOKE", "SHUTDOWN"], "id")
+    extensions.refused("two", "PermissionDenied")
+    environment, kept = log()
+    environment.extensions(extensions)
+    assert kept.messages == [
+        "EXTENSION\tName: one\tState: Registered\tEvents: [INVOKE,SHUTDOWN]\n",
+        "EXTENSION\tName: two\tState: LaunchError\tEvents: []\tError Type: PermissionDenied\n",
     ]

@@ -16,11 +16,12 @@ from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, Region, Reques
 from ondol.model.limits import AccountLimits
 from ondol.model.runtime import Launch, Runtime
 from ondol.model.time import WallTime
-from ondol.sandbox.driver import StartSpec
+from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
 from ondol.sandbox.limits import UnpackLimits
-from ondol.sandbox.simulated import Answer, Behaviour, Phase, SimulatedDriver
+from ondol.sandbox.simulated import Behaviour, SimulatedDriver, SimulatedSandbox
+from ondol.sandbox.simulated_process import Answer, Die, Phase, Raise
 from ondol.telemetry.api import LogStream
-from ondol.worker.api import Started, StartRequest
+from ondol.worker.api import InitFailed, Started, StartRequest
 from ondol.worker.service import WorkerService, WorkerSettings
 
 CODE = CodeDigest("c" * 64)
@@ -43,21 +44,23 @@ LAYERED = msgspec.structs.replace(VERSION, layers=(LAYER,))
 
 
 class Nobody:
-    """Hears of ends."""
+    """Hears of ends, and of what is logged."""
 
     def __init__(self) -> None:
         self.an_end = asyncio.Event()
+        self.a_failed_init = asyncio.Event()
+        self.ends = 0
 
-    async def ended(self, environment: EnvironmentId) -> None:
-        self.an_end.set()
-
-
-class NoLogs:
-    def open(self, stream: LogStream) -> "NoLogs":
+    def open(self, stream: LogStream) -> "Nobody":
         return self
 
     def write(self, time: WallTime, message: str) -> None:
-        pass
+        if message.startswith("INIT_REPORT"):
+            self.a_failed_init.set()
+
+    async def ended(self, environment: EnvironmentId) -> None:
+        self.ends += 1
+        self.an_end.set()
 
 
 class Plain:
@@ -78,7 +81,31 @@ async def resolve_runtime(name: str, nearest: bool) -> Runtime:
     return Runtime(name, "3.11.0", Launch.ZYGOTE, ())
 
 
-def with_worker(work: Callable[[WorkerService, SimulatedDriver, Nobody, set[CodeDigest]], Awaitable[None]]) -> None:
+class Fails:
+    """A function whose inits end like this, one after the other; after that it is ready."""
+
+    def __init__(self, *endings: Raise | Die) -> None:
+        self._endings = list(endings)
+        self.inits = 0
+
+    def __call__(self, spec: StartSpec) -> Behaviour:
+        return self
+
+    def init(self) -> Phase:
+        self.inits += 1
+        return Phase(self._endings.pop(0)) if self._endings else Phase()
+
+    def invoke(self, request_id: str, event: bytes) -> Phase:
+        return Phase()
+
+
+FIRST, SECOND = Raise("First", "the first time"), Raise("Second", "the second time")
+
+
+def with_worker(
+    work: Callable[[WorkerService, SimulatedDriver, Nobody, set[CodeDigest]], Awaitable[None]],
+    behave: Callable[[StartSpec], Behaviour] = behave,
+) -> None:
     async def run() -> None:
         clock, driver, nobody = SystemClock(), SimulatedDriver(behave), Nobody()
         stored = {CODE}
@@ -92,7 +119,7 @@ def with_worker(work: Callable[[WorkerService, SimulatedDriver, Nobody, set[Code
             driver=driver,
             resolve_runtime=resolve_runtime,
             package=package,
-            logs=NoLogs(),
+            logs=nobody,
             counting=CountingService(AccountLimits(), clock),
             clock=clock,
             http=HttpCommons(clock),
@@ -202,3 +229,56 @@ def test_functions_with_the_same_code_share_one_unpacking() -> None:
         assert asked == 1
 
     with_worker(work)
+
+
+@pytest.mark.parametrize("ending", [FIRST, Die(Exit(code=1))])
+def test_an_init_that_fails_is_run_again_in_another_slot_for_the_same_environment(ending: Raise | Die) -> None:
+    code = Fails(ending)
+
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        assert isinstance(await worker.start(start("e")), Started)
+        assert code.inits == 2
+        assert [environment.state for environment in worker.status().environments] == ["idle"]
+        await worker.stop(EnvironmentId("e"))
+        await nobody.an_end.wait()
+        assert nobody.ends == 1, "that the first attempt ended is nobody's business"
+
+    with_worker(work, code)
+
+
+def test_an_init_that_fails_twice_has_failed_and_its_environment_has_ended() -> None:
+    code = Fails(FIRST, SECOND)
+
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        failed = await worker.start(start("e"))
+        assert isinstance(failed, InitFailed) and failed.failure.error_type == "Second"
+        await nobody.an_end.wait()
+        assert (code.inits, nobody.ends) == (2, 1)
+        assert worker.status().environments == []
+
+    with_worker(work, code)
+
+
+def test_what_is_stopped_between_two_attempts_is_not_tried_again() -> None:
+    code = Fails(FIRST)
+
+    async def work(worker: WorkerService, driver: SimulatedDriver, nobody: Nobody, stored: set[CodeDigest]) -> None:
+        create, go = driver.create, asyncio.Event()
+
+        async def only_one_at_first(spec: SlotSpec) -> SimulatedSandbox:
+            if driver.sandboxes:
+                await go.wait()
+            return await create(spec)
+
+        driver.create = only_one_at_first  # type: ignore[method-assign]
+        starting = asyncio.ensure_future(worker.start(start("e")))
+        await nobody.a_failed_init.wait()
+        await worker.stop(EnvironmentId("e"))
+        go.set()
+        with pytest.raises(PlatformError, match="stopped"):
+            await starting
+        await nobody.an_end.wait()
+        assert (code.inits, nobody.ends) == (1, 1)
+        assert worker.status().environments == []
+
+    with_worker(work, code)

@@ -16,6 +16,8 @@ class FailureKind(Enum):
     OUT_OF_MEMORY = "out-of-memory"
     RESPONSE_TOO_LARGE = "response-too-large"
     NO_ENTRYPOINT = "no-entrypoint"
+    EXTENSION_FAILED = "extension-failed"
+    """An extension could not be started, or ended."""
 
 
 class FunctionFailure(msgspec.Struct, frozen=True, gc=False):

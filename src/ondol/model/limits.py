@@ -17,6 +17,9 @@ FULL_PROCESSOR_MB = 1769
 """The memory size that comes with one whole processor."""
 
 INIT_TIMEOUT = 10 * SECOND
+EXTENSIONS = 10
+"""Of one function, external and internal together."""
+
 MINIMUM_UNRESERVED = 100
 """What reserved concurrency must leave to the functions that have none."""
 
@@ -54,6 +57,12 @@ class Phases(msgspec.Struct, frozen=True):
 
     stop_grace: int = 500 * MILLISECOND
     """From SIGTERM to SIGKILL."""
+
+    stop_beside_extensions: int = 300 * MILLISECOND
+    """The same where external extensions wait for their turn, at most."""
+
+    shutdown: int = 2 * SECOND
+    """All that the runtime and external extensions together have to end in."""
 
 
 class LogLimits(msgspec.Struct, frozen=True):

@@ -9,6 +9,9 @@
 ```
 
 A driver makes slots, attaches code to one, freezes, measures and ends it. When to do which is the worker's decision.
+Where the function has external extensions (files in /opt/extensions), a start waits twice for the worker: the guest
+hears `extensions_found`, says `start_extensions`, and when they have registered `start_runtime`.
+
 Every method may be called in any state: stopping twice, or what has exited, is no error; a sandbox that is
 gone answers `SandboxGone`.
 """
@@ -85,7 +88,10 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class Guest(Protocol):
-    """What the worker hears of one sandbox. Called on the event loop, never after `exited`."""
+    """What the worker hears of one sandbox. Called on the event loop.
+
+    `exited` is the last, except where there are extensions: they live on until the sandbox is stopped.
+    """
 
     def connected(self) -> asyncio.Protocol:
         """A process in the sandbox opened a connection to 127.0.0.1:9001: the protocol that serves it."""
@@ -97,6 +103,21 @@ class Guest(Protocol):
 
     def exited(self, exit: Exit) -> None:
         """The runtime process ended. Output that it had written was delivered before."""
+        ...
+
+    def extensions_found(self, names: Sequence[str]) -> None:
+        """The names of the function's external extensions, in the order in which they would be started.
+
+        Heard before any of its code runs; not heard if there is none.
+        """
+        ...
+
+    def extension_refused(self, name: str, reason: str) -> None:
+        """The file of this extension could not be executed, and none after it was tried."""
+        ...
+
+    def extension_exited(self, name: str, exit: Exit) -> None:
+        """The process of an extension ended. Output that it had written was delivered before."""
         ...
 
 
@@ -112,6 +133,14 @@ class Sandbox(Protocol):
 
     async def start(self, spec: StartSpec) -> None:
         """Attach code, set limits, let the runtime run. Raises `SandboxGone` or `SandboxError`."""
+        ...
+
+    def start_extensions(self, environment: Mapping[str, str]) -> None:
+        """Start those that were found, with this as their whole environment."""
+        ...
+
+    def start_runtime(self) -> None:
+        """Let the runtime go that waits for its extensions."""
         ...
 
     def throttle(self) -> None:
@@ -143,8 +172,12 @@ class Sandbox(Protocol):
         """As in `stats`, but cheap enough for once per invocation."""
         ...
 
-    async def stop(self, grace_s: float) -> None:
-        """SIGTERM to the runtime, `grace_s` to end in, then SIGKILL to all; returns when nothing of it remains."""
+    async def stop(self, grace_s: float, extensions_s: float = 0.0) -> None:
+        """SIGTERM to the runtime, `grace_s` to end in, then SIGKILL to all; returns when nothing of it remains.
+
+        With `extensions_s`, SIGKILL to the runtime alone, and so much later to all; it is over sooner when the last
+        extension ends. Asked again, without either: at once.
+        """
         ...
 
 

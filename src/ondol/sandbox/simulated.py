@@ -12,9 +12,11 @@ Driver ──▶ SimulatedSandbox ──▶ Runtime ──▶ Behaviour     what
 """
 
 import asyncio
+import contextlib
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -22,51 +24,14 @@ import msgspec
 
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Runtime
-from ondol.sandbox import memory_transport
 from ondol.sandbox.driver import Capabilities, Exit, Guest, SlotSpec, StartSpec, Stats
 from ondol.sandbox.errors import SandboxError, SandboxGone
 from ondol.sandbox.limits import UnpackLimits
+from ondol.sandbox.simulated_process import Answer, Die, Phase, Process, Raise, request
 
 SIGTERM = 15
 KILLED = 9
-NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: 127.0.0.1:9001\r\n\r\n"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The phase ends well; of an invocation, with this result, which may be larger than is allowed."""
-
-    body: bytes = b"null"
-
-
-class Raise(msgspec.Struct, frozen=True):
-    """The function raises: an invocation is answered with an error, init is reported failed and the runtime ends."""
-
-    error_type: str
-    message: str
-
-
-class Die(msgspec.Struct, frozen=True):
-    """The runtime process ends without a word: a crash, `sys.exit`, out of memory."""
-
-    exit: Exit
-
-
-class Hang(msgspec.Struct, frozen=True):
-    """The phase never ends by itself."""
-
-
-class Phase(msgspec.Struct, frozen=True):
-    """What a function does in its init or in one invocation."""
-
-    ending: Answer | Raise | Die | Hang = Answer()
-    duration_s: float = 0.0
-    """Time that passes before the ending, while the sandbox is not frozen."""
-
-    output: bytes = b""
-    """Written to stdout just before the ending; by a phase that hangs, at once."""
-
-    memory_bytes: int = 0
-    cpu_time_ns: int = 0
+NEXT = request("GET", "/2018-06-01/runtime/invocation/next")
 
 
 class Behaviour(Protocol):
@@ -77,132 +42,87 @@ class Behaviour(Protocol):
     def invoke(self, request_id: str, event: bytes) -> Phase: ...
 
 
-class _Runtime(asyncio.Protocol):
-    """The runtime process: a client of the Runtime API that acts out phases."""
+class _Runtime(Process):
+    """The runtime process: a client of the Runtime API."""
 
     def __init__(self, behaviour: Behaviour, guest: Guest, exited: Callable[[Exit], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__(guest, exited)
         self._behaviour = behaviour
-        self._guest = guest
-        self._exited = exited
-        self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
-        self._timer: asyncio.TimerHandle | None = None
-        self._left_s = 0.0
-        self._phase = Phase()
-        self._finish: Callable[[], None] = self._ready
-        self._frozen = False
         self._init_failed = False
-        self.alive = True
-        self.memory_peak_bytes = 0
-        self.cpu_time_ns = 0
 
     def start(self) -> None:
-        self._begin(self._behaviour.init(), self._ready)
-
-    def freeze(self) -> None:
-        if self.alive and not self._frozen:
-            self._frozen = True
-            if self._timer is not None:
-                self._left_s = max(0.0, self._timer.when() - self._loop.time())
-                self._timer.cancel()
-            if self._transport is not None:
-                self._transport.pause_reading()
-
-    def thaw(self) -> None:
-        if self.alive and self._frozen:
-            self._frozen = False
-            if self._timer is not None:
-                self._timer = self._loop.call_later(self._left_s, self._ended)
-            if self._transport is not None:
-                self._transport.resume_reading()
-
-    def end(self, exit: Exit) -> None:
-        """The process ends now, and with it its connection; the guest is told last."""
-        if not self.alive:
-            return
-        self.alive = False
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        self._exited(exit)
-
-    # Phases
-
-    def _begin(self, phase: Phase, finish: Callable[[], None]) -> None:
-        self._phase, self._finish = phase, finish
-        self.memory_peak_bytes = max(self.memory_peak_bytes, phase.memory_bytes)
-        if isinstance(phase.ending, Hang):
-            self._write(phase.output)
-        else:
-            self._timer = self._loop.call_later(phase.duration_s, self._ended)
-
-    def _ended(self) -> None:
-        self._timer = None
-        self.cpu_time_ns += self._phase.cpu_time_ns
-        self._write(self._phase.output)
-        if isinstance(self._phase.ending, Die):
-            self.end(self._phase.ending.exit)
-        else:
-            self._finish()
-
-    def _write(self, output: bytes) -> None:
-        if output:
-            self._guest.output(output)
+        self.begin(self._behaviour.init(), self._ready)
 
     def _ready(self) -> None:
         """Init is over: connect, and ask for work or report why there will be none."""
-        memory_transport.connect(self._loop, self, self._guest.connected())
+        self.connect()
         if isinstance(self._phase.ending, Raise):
             self._init_failed = True
-            self._send(_post("init/error", _report(self._phase.ending, "")))
+            self.send(_post("init/error", _report(self._phase.ending, "")))
         else:
-            self._send(NEXT)
+            self.send(NEXT)
 
     def _answer(self, request_id: str) -> None:
         ending = self._phase.ending
         if isinstance(ending, Raise):
-            self._send(_post(f"invocation/{request_id}/error", _report(ending, request_id)) + NEXT)
+            self.send(_post(f"invocation/{request_id}/error", _report(ending, request_id)) + NEXT)
         elif isinstance(ending, Answer):
-            self._send(_post(f"invocation/{request_id}/response", ending.body) + NEXT)
-
-    # The Runtime API
-
-    def _send(self, data: bytes) -> None:
-        assert self._transport is not None
-        self._transport.write(data)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._received.clear()
+            self.send(_post(f"invocation/{request_id}/response", ending.body) + NEXT)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.alive:
             # The platform had enough of this connection, but not of the runtime.
-            memory_transport.connect(self._loop, self, self._guest.connected())
-            self._send(NEXT)
+            self.connect()
+            self.send(NEXT)
 
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while self.alive and (head_end := self._received.find(b"\r\n\r\n")) >= 0:
-            lines = self._received[:head_end].decode("latin-1").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-            body_end = head_end + 4 + int(headers.get("content-length", 0))
-            if len(self._received) < body_end:
-                return
-            body = bytes(self._received[head_end + 4 : body_end])
-            del self._received[:body_end]
-            self._heard(headers, body)
-
-    def _heard(self, headers: dict[str, str], body: bytes) -> None:
+    def heard(self, headers: dict[str, str], body: bytes) -> None:
         request_id = headers.get("lambda-runtime-aws-request-id")
         if request_id is not None:
             phase = self._behaviour.invoke(request_id, body)
-            self._begin(phase, lambda: self._answer(request_id))
+            self.begin(phase, lambda: self._answer(request_id))
         elif self._init_failed:
             self.end(Exit(code=1))
+
+
+class Companion(msgspec.Struct, frozen=True):
+    """An external extension of a simulated function: what it registers for, and what it does at each event."""
+
+    name: str
+    events: tuple[str, ...] = ("INVOKE", "SHUTDOWN")
+    init: Phase = Phase()
+    idle: Phase = Phase()
+    """Between registering and asking for the first event."""
+
+    invoke: Phase = Phase()
+    shutdown: Phase = Phase(Die(Exit(code=0)))
+
+
+class _Extension(Process):
+    """The process of an extension: a client of the Extensions API."""
+
+    def __init__(self, companion: Companion, guest: Guest, exited: Callable[[Exit], None]) -> None:
+        super().__init__(guest, exited)
+        self._companion = companion
+        self._id = ""
+
+    def start(self) -> None:
+        self.begin(self._companion.init, self._register)
+
+    def _register(self) -> None:
+        self.connect()
+        body = json.dumps({"events": self._companion.events}).encode()
+        self.send(request("POST", "/2020-01-01/extension/register", body, Lambda_Extension_Name=self._companion.name))
+
+    def _next(self) -> None:
+        self.send(request("GET", "/2020-01-01/extension/event/next", Lambda_Extension_Identifier=self._id))
+
+    def heard(self, headers: dict[str, str], body: bytes) -> None:
+        event = json.loads(body).get("eventType")
+        if event is None:
+            self._id = headers["lambda-extension-identifier"]
+            self.begin(self._companion.idle, self._next)
+        else:
+            self.begin(self._companion.invoke if event == "INVOKE" else self._companion.shutdown, self._next)
 
 
 class SimulatedSandbox:
@@ -213,6 +133,8 @@ class SimulatedSandbox:
         self._driver = driver
         self._guest: Guest | None = None
         self._runtime: _Runtime | None = None
+        self._extensions: dict[str, _Extension] = {}
+        self._extensions_ended = asyncio.Event()
         self._frozen = False
         self._gone = False
 
@@ -233,22 +155,38 @@ class SimulatedSandbox:
         if missing:
             raise SandboxError(f"there is no tree {missing[0]}: unpack it first")
         self._runtime = _Runtime(self._driver.behave(spec), self._guest, self._guest.exited)
-        self._runtime.start()
-        if self._frozen:
-            self._runtime.freeze()
+        for companion in self._driver.companions(spec):
+            told = partial(self._extension_ended, companion.name)
+            self._extensions[companion.name] = _Extension(companion, self._guest, told)
+        if self._extensions:
+            self._guest.extensions_found(sorted(self._extensions))
+        else:
+            self.start_runtime()
+
+    def start_extensions(self, environment: Mapping[str, str]) -> None:
+        for extension in self._extensions.values():
+            extension.start()
+            if self._frozen:
+                extension.freeze()
+
+    def start_runtime(self) -> None:
+        if self._runtime is not None and self._runtime.alive:
+            self._runtime.start()
+            if self._frozen:
+                self._runtime.freeze()
 
     def throttle(self) -> None:
         """Phases are given in the time that they take: there is nothing to slow down."""
 
     def freeze(self) -> None:
         self._frozen = True
-        if self._runtime is not None:
-            self._runtime.freeze()
+        for process in self._processes:
+            process.freeze()
 
     def thaw(self) -> None:
         self._frozen = False
-        if self._runtime is not None:
-            self._runtime.thaw()
+        for process in self._processes:
+            process.thaw()
 
     def drain_output(self) -> None:
         """Output is delivered as it is written."""
@@ -264,31 +202,51 @@ class SimulatedSandbox:
     def memory_peak_bytes(self) -> int:
         return self._runtime.memory_peak_bytes if self._runtime is not None else 0
 
-    async def stop(self, grace_s: float) -> None:
+    async def stop(self, grace_s: float, extensions_s: float = 0.0) -> None:
         """A runtime heeds SIGTERM at once; without grace it is killed."""
         self._gone = True
         self._driver.sandboxes.discard(self)
+        self.thaw()
         if self._runtime is not None:
             self._runtime.end(Exit(signal=SIGTERM if grace_s > 0 else KILLED))
+        if extensions_s and any(extension.alive for extension in self._extensions.values()):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._extensions_ended.wait(), extensions_s)
+        for extension in self._extensions.values():
+            extension.end(Exit(signal=KILLED))
         await asyncio.sleep(0)
+
+    @property
+    def _processes(self) -> list[Process]:
+        runtime = [] if self._runtime is None else [self._runtime]
+        return [*runtime, *self._extensions.values()]
+
+    def _extension_ended(self, name: str, exit: Exit) -> None:
+        assert self._guest is not None
+        self._guest.extension_exited(name, exit)
+        if not any(extension.alive for extension in self._extensions.values()):
+            self._extensions_ended.set()
 
 
 class SimulatedDriver:
     """Makes sandboxes that act.
 
-    `behave` gives each environment its code. `inspect` may refuse an archive with `UnpackRefused`; without it, every
-    archive is taken unseen. `create_s` and `start_s` are what making a slot and starting one take.
+    `behave` gives each environment its code, `companions` its external extensions. `inspect` may refuse an archive with
+    `UnpackRefused`; without it, every archive is taken unseen. `create_s` and `start_s` are what making a slot and
+    starting one take.
     """
 
     def __init__(
         self,
         behave: Callable[[StartSpec], Behaviour],
         *,
+        companions: Callable[[StartSpec], Sequence[Companion]] = lambda spec: (),
         inspect: Callable[[Path, UnpackLimits], None] | None = None,
         create_s: float = 0.0,
         start_s: float = 0.0,
     ) -> None:
         self.behave = behave
+        self.companions = companions
         self.start_s = start_s
         self._trees: set[CodeDigest] = set()
         self.sandboxes: set[SimulatedSandbox] = set()
@@ -337,8 +295,7 @@ class SimulatedDriver:
 
 
 def _post(path: str, body: bytes) -> bytes:
-    head = f"POST /2018-06-01/runtime/{path} HTTP/1.1\r\nHost: 127.0.0.1:9001\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+    return request("POST", f"/2018-06-01/runtime/{path}", body)
 
 
 def _report(raised: Raise, request_id: str) -> bytes:

@@ -10,20 +10,19 @@ from ondol.simulator.figures import Figures
 from ondol.simulator.timeline import WORKER_TURN, Timeline
 from ondol.simulator.trace import Call, Ending, Init, Site
 from ondol.worker.api import InvocationHead
-from ondol.worker.machine import (
+from ondol.worker.commands import (
     Answer,
     Command,
     Deliver,
-    End,
-    EnvironmentMachine,
     Finish,
     Freeze,
     InitFailure,
     Ready,
-    State,
     Stop,
     Wake,
 )
+from ondol.worker.failures import End
+from ondol.worker.machine import Attempt, EnvironmentMachine, State
 from ondol.worker_manager import machine as manager
 
 TICK = 5 * MILLISECOND
@@ -57,9 +56,11 @@ class Platform(Protocol):
 
 
 class _Environment:
-    __slots__ = ("answered", "call", "head", "id", "machine", "memory_mb", "served", "turn", "worker")
+    __slots__ = ("answered", "call", "head", "id", "init", "machine", "memory_mb", "served", "start", "turn", "worker")
 
-    def __init__(self, start: manager.Start, turn: int, machine: EnvironmentMachine) -> None:
+    def __init__(self, start: manager.Start, init: Init, turn: int, machine: EnvironmentMachine) -> None:
+        self.start = start
+        self.init = init
         self.id = start.environment
         self.worker = start.worker
         self.turn = turn
@@ -89,11 +90,14 @@ class Hosts:
 
     def start(self, start: manager.Start, init: Init) -> None:
         """Begin an init; the platform is told how it ends."""
-        timeline = self._timeline
-        machine = EnvironmentMachine(start.version, start.cause, self._site.phases, timeline.now)
-        environment = _Environment(start, self._turns[start.worker], machine)
-        self._environments[start.environment] = environment
         self._figures.starts += 1
+        self._begin(start, init)
+
+    def _begin(self, start: manager.Start, init: Init, attempt: Attempt = Attempt.FIRST) -> None:
+        timeline = self._timeline
+        machine = EnvironmentMachine(start.version, start.cause, self._site.phases, timeline.now, attempt)
+        environment = _Environment(start, init, self._turns[start.worker], machine)
+        self._environments[start.environment] = environment
         self._perform(environment, machine.began())
         if init.ending is not Ending.HANG:
             timeline.at(timeline.now + init.duration, self._init_over, (environment, init.ending))
@@ -103,7 +107,7 @@ class Hosts:
         if environment is None:
             self._platform.ended(id)
         else:
-            self._perform(environment, environment.machine.stop_asked())
+            self._perform(environment, environment.machine.stop_asked(self._timeline.now))
 
     # For frontends
 
@@ -145,7 +149,7 @@ class Hosts:
         for environment in list(self._environments.values()):
             running = environment.machine.request is not None and environment.head.grant in dead
             if running and environment.worker == worker:
-                self._perform(environment, environment.machine.stop_asked())
+                self._perform(environment, environment.machine.stop_asked(self._timeline.now))
 
     def __len__(self) -> int:
         """How many environments there are."""
@@ -190,6 +194,8 @@ class Hosts:
         self._perform(environment, environment.machine.timer_due(self._timeline.now))
 
     def _stopped(self, environment: _Environment) -> None:
+        if self._environments.get(environment.id) is not environment:
+            return  # its init is run again
         del self._environments[environment.id]
         self._timeline.soon((self._platform.ended, environment.id))
 
@@ -216,6 +222,8 @@ class Hosts:
                 self._platform.frozen(environment.id)
             elif isinstance(command, Ready):
                 timeline.soon((self._platform.started, environment.id))
+            elif isinstance(command, InitFailure) and not command.final:
+                self._begin(environment.start, environment.init, Attempt.AGAIN)
             elif isinstance(command, InitFailure):
                 timeline.soon((self._platform.start_failed, (environment.id, command.failure)))
             elif isinstance(command, Stop):

@@ -22,7 +22,8 @@ from ondol.model.time import SECOND, WallTime
 from ondol.placement.api import Demand, Placed, Unplaced, WorkerCapacity
 from ondol.placement.service import PlacementService
 from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
-from ondol.sandbox.simulated import Answer, Die, Hang, Phase, Raise, SimulatedDriver, SimulatedSandbox
+from ondol.sandbox.simulated import SimulatedDriver, SimulatedSandbox
+from ondol.sandbox.simulated_process import Answer, Die, Hang, Phase, Raise
 from ondol.simulator.figures import ABANDONED, GONE, NO_ROOM, outcome
 from ondol.simulator.trace import RUNTIME, Call, Decision, Ending, Function, Site, Trace
 from ondol.simulator.virtual_time import VirtualClock, VirtualTimeLoop
@@ -82,8 +83,8 @@ class _Sandbox(SimulatedSandbox):
         self._world.notes.note("freeze", environment=self._environment)
         super().freeze()
 
-    async def stop(self, grace_s: float) -> None:
-        await super().stop(grace_s)
+    async def stop(self, grace_s: float, extensions_s: float = 0.0) -> None:
+        await super().stop(grace_s, extensions_s)
         await asyncio.sleep(self._world.site.stop / SECOND)
 
 

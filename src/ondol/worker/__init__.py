@@ -12,7 +12,9 @@
                                 RESPONDED
 ```
 
-A result that streams passes STREAMING on its way from BUSY to RESPONDED, and CUT_OFF if it ends unfinished.
+A result that streams passes STREAMING on its way from BUSY to RESPONDED, and CUT_OFF if it ends unfinished. Where
+there are extensions, SETTLING comes before IDLE, and LINGERING after RESPONDED, until they too are ready. An init that
+fails is run again, once, in another slot.
 
 Never decides for other hosts.
 """

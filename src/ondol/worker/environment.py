@@ -1,7 +1,7 @@
 """One execution environment: performs what its machine commands, on its sandbox, its runtime and its log."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from ondol.model.function import FunctionVersion
 from ondol.model.ids import EnvironmentId, RequestId
 from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import STREAMED, Phases
-from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
+from ondol.model.time import MILLISECOND, SECOND, Clock, Instant, WallTime
 from ondol.sandbox.driver import Exit, Sandbox, StartSpec
 from ondol.sandbox.errors import SandboxError
 from ondol.worker.allowance import Allowance
@@ -25,30 +25,37 @@ from ondol.worker.api import (
     Started,
     StartRequest,
 )
-from ondol.worker.environment_log import EnvironmentLog
-from ondol.worker.log_lines import Report
-from ondol.worker.machine import (
+from ondol.worker.commands import (
     Answer,
+    Close,
     Command,
     Deliver,
-    End,
-    EnvironmentMachine,
     Finish,
     Freeze,
     InitFailure,
     Ready,
-    RuntimeMisbehaved,
+    Respond,
+    StartExtensions,
+    StartRuntime,
     Stop,
+    TellInvoke,
+    TellShutdown,
     Thaw,
     Throttle,
-    UnknownRequest,
     Wake,
-    entrypoint_refusal,
-    too_large,
 )
+from ondol.worker.environment_log import EnvironmentLog
+from ondol.worker.extensions_api import ExtensionsApi
+from ondol.worker.failures import End, entrypoint_refusal, too_large
+from ondol.worker.log_lines import Report
+from ondol.worker.machine import Attempt, EnvironmentMachine, RuntimeMisbehaved, UnknownRequest
 from ondol.worker.runtime_api import Api, RuntimeApi, RuntimeErrorReport
 from ondol.worker.trace_header import trace_header
 from ondol.worker.turnaround import RuntimeConnection
+from ondol.worker.variables import extension_variables
+
+TimerKey = tuple[EnvironmentId, bool]
+"""Whose timer it is: of an environment's first shell, or of the one in which its init is run again."""
 
 
 class EnvironmentShell:
@@ -63,9 +70,10 @@ class EnvironmentShell:
         phases: Phases,
         clock: Clock,
         http: HttpCommons,
-        wake: Callable[[EnvironmentId, Instant], None],
+        wake: Callable[[TimerKey, Instant], None],
         stopped: Callable[["EnvironmentShell"], None],
         api: Api | None = None,
+        attempt: Attempt = Attempt.FIRST,
     ) -> None:
         self.id: EnvironmentId = request.environment
         self.version: FunctionVersion = request.version
@@ -73,17 +81,29 @@ class EnvironmentShell:
         self._cause: RequestId = request.cause
         self._sandbox = sandbox
         self._log = log
-        self._phases = phases
         self._clock = clock
         self._wake = wake
         self._stopped = stopped
-        self._machine = EnvironmentMachine(request.version, request.cause, phases, clock.now())
-        self._api = RuntimeApi(self, http, api)
+        self._attempt = attempt
+        self.timer_key: TimerKey = (request.environment, attempt is Attempt.AGAIN)
+        self._machine = EnvironmentMachine(request.version, request.cause, phases, clock.now(), attempt)
+        self._extensions = ExtensionsApi(self)
+        self._api = RuntimeApi(self, http, self._extensions, api)
+        self._variables: Mapping[str, str] = {}
         self._next: Response | None = None
         self._head: InvocationHead | None = None
+        self._trace = ""
+        """What extensions are told of the same invocation as the runtime."""
+
         self._source: PayloadSource | None = None
         self._sink: PayloadSink | None = None
         self._answered = False
+        self.unwanted = False
+        """It was told to stop, whether or not there was anything to stop."""
+
+        self.replaced = False
+        """Its init has failed, and is run again by another in its name."""
+
         self._allowance: Allowance | None = None
         """Of the result that streams."""
 
@@ -92,13 +112,16 @@ class EnvironmentShell:
         self._loop = loop
         self._init: asyncio.Future[Started | InitFailed] = loop.create_future()
         self._stopping: asyncio.Task[None] | None = None
+        self._hastening = Background("ending a sandbox sooner")
         self._sending = Background("sending a payload to a runtime")
 
     # For the worker
 
     async def initialize(self, spec: StartSpec) -> Started | InitFailed:
         """Start the runtime, and wait until it asks for its first invocation or fails to. Raises `SandboxError`."""
-        self._log.init_start()
+        if self._attempt is not Attempt.AGAIN:
+            self._log.init_start()
+        self._variables = spec.environment
         self._sandbox.attach(self)
         try:
             await self._sandbox.start(spec)
@@ -107,7 +130,10 @@ class EnvironmentShell:
             self.stop()
             raise
         self._perform(self._machine.began())
-        return await self._init
+        try:
+            return await self._init
+        finally:
+            self._variables = {}
 
     def invoke(self, head: InvocationHead, source: PayloadSource, sink: PayloadSink) -> None:
         """As `PayloadDoor.invoke`."""
@@ -125,7 +151,8 @@ class EnvironmentShell:
 
     def stop(self) -> None:
         """Begin to end it; `stopped` is called when nothing of it remains."""
-        self._perform(self._machine.stop_asked())
+        self.unwanted = True
+        self._perform(self._machine.stop_asked(self._clock.now()))
 
     def suspend_time(self) -> None:
         """As the machine's."""
@@ -157,6 +184,30 @@ class EnvironmentShell:
         refusal = entrypoint_refusal(exit.code, self._first_output)
         end = End(exit.code, exit.signal, exit.out_of_memory, refusal)
         self._perform(self._machine.exited(end, self._clock.now()))
+
+    def extensions_found(self, names: Sequence[str]) -> None:
+        self._perform(self._machine.extensions_found(names, self._clock.now()))
+
+    def extension_refused(self, name: str, reason: str) -> None:
+        self._perform(self._machine.extension_refused(name, reason, self._clock.now()))
+
+    def extension_exited(self, name: str, exit: Exit) -> None:
+        end = End(exit.code, exit.signal, exit.out_of_memory)
+        self._perform(self._machine.extension_exited(name, end, self._clock.now()))
+
+    # From extensions
+
+    def extension_registers(self, name: str, events: Sequence[str], id: str) -> None:
+        self._perform(self._machine.extension_registers(name, events, id))
+
+    def extension_asks(self, id: str) -> None:
+        self._perform(self._machine.extension_asks(id, self._clock.now()))
+
+    def extension_init_failed(self, id: str, error_type: str) -> None:
+        self._machine.extension_init_failed(id, error_type)
+
+    def extension_exit_failed(self, id: str, error_type: str) -> None:
+        self._machine.extension_exit_failed(id, error_type)
 
     # From the runtime
 
@@ -239,7 +290,7 @@ class EnvironmentShell:
                 case Finish(_, reusable):
                     self._finish(reusable)
                 case Wake(at):
-                    self._wake(self.id, at)
+                    self._wake(self.timer_key, at)
                 case Freeze():
                     self._sandbox.freeze()
                 case Thaw():
@@ -247,11 +298,30 @@ class EnvironmentShell:
                 case Throttle():
                     self._sandbox.throttle()
                 case Ready(init_ns):
+                    self._log_extensions()
                     self._init.set_result(Started(init_ns))
-                case InitFailure(failure, init_ns):
-                    self._fail_init(failure, init_ns)
-                case Stop(grace):
-                    self._stopping = self._loop.create_task(self._end_sandbox(grace))
+                case InitFailure(failure, init_ns, final):
+                    self._fail_init(failure, init_ns, final)
+                case Stop(grace_ns, extensions_ns):
+                    self._stop(grace_ns / SECOND, extensions_ns / SECOND)
+                case _:
+                    self._attend(command)
+
+    def _attend(self, command: Command) -> None:
+        """What is asked where there are extensions."""
+        match command:
+            case Respond(head, failure):
+                self._respond(head, failure)
+            case Close(head, failure, duration_ns, init_ns):
+                self._close(head, failure, duration_ns, init_ns)
+            case TellInvoke(extensions, head, remaining_ns):
+                self._extensions.tell_invoke(extensions, head, self._trace, self._deadline(remaining_ns))
+            case TellShutdown(extensions, reason, remaining_ns):
+                self._extensions.tell_shutdown(extensions, reason, self._deadline(remaining_ns))
+            case StartExtensions():
+                self._sandbox.start_extensions(extension_variables(self._variables))
+            case StartRuntime():
+                self._sandbox.start_runtime()
 
     def _deliver(self, head: InvocationHead, thaw: bool, remaining_ns: int) -> None:
         self._head = head
@@ -261,6 +331,8 @@ class EnvironmentShell:
         assert self._source is not None
         source, self._source = self._source, None
         fields = _next_fields(head, self.version.traced, self._clock.wall(), remaining_ns // MILLISECOND)
+        if self._machine.extensions is not None:
+            self._trace = dict(fields)["Lambda-Runtime-Trace-Id"]
         payload = source.first
         if len(payload) == head.payload_bytes:
             self._next.send(200, fields, payload)
@@ -288,18 +360,33 @@ class EnvironmentShell:
         else:
             response.abort()
 
+    def _deadline(self, remaining_ns: int) -> WallTime:
+        return WallTime(self._clock.wall() + remaining_ns // MILLISECOND)
+
     def _answer(
         self, head: InvocationHead, failure: FunctionFailure | None, duration_ns: int, init_ns: int | None
     ) -> None:
+        self._respond(head, failure)
+        self._close(head, failure, duration_ns, init_ns)
+
+    def _respond(self, head: InvocationHead, failure: FunctionFailure | None) -> None:
+        """Answer the client; who wants the tail of the log waits until that is complete."""
+        if head.want_tail:
+            return
         self._answered = True
         assert self._sink is not None
-        if not head.want_tail:
-            # The client need not wait for its log to be written.
-            self._sink.finish(failure, b"")
+        self._sink.finish(failure, b"")
+
+    def _close(
+        self, head: InvocationHead, failure: FunctionFailure | None, duration_ns: int, init_ns: int | None
+    ) -> None:
+        """Report an invocation; whose client waits for that is answered."""
         self._sandbox.drain_output()
         peak = self._sandbox.memory_peak_bytes()
         tail = self._log.end(Report(head.request_id, duration_ns, init_ns, peak, failure))
-        if head.want_tail:
+        if not self._answered:
+            self._answered = True
+            assert self._sink is not None
             self._sink.finish(failure, tail)
 
     def _finish(self, reusable: bool) -> None:
@@ -310,17 +397,33 @@ class EnvironmentShell:
         else:
             sink.failed(PlatformError("the environment was stopped", Outcome.UNKNOWN))
 
-    def _fail_init(self, failure: FunctionFailure, init_ns: int) -> None:
+    def _fail_init(self, failure: FunctionFailure, init_ns: int, final: bool) -> None:
         self._sandbox.drain_output()
-        self._log.init_failed(self._cause, init_ns, failure)
-        peak = self._sandbox.memory_peak_bytes()
-        tail = self._log.end(Report(self._cause, init_ns, None, peak, failure))
+        self._log_extensions()
+        self._log.init_failed(init_ns, self._attempt.phase, failure)
+        self.replaced = not final
+        tail = b""
+        if final:
+            self._log.start_of_failed(self._cause)
+            peak = self._sandbox.memory_peak_bytes()
+            tail = self._log.end(Report(self._cause, init_ns, None, peak, failure, of_init=True))
         self._init.set_result(InitFailed(msgspec.structs.replace(failure, log_tail=tail)))
 
-    async def _end_sandbox(self, grace: bool) -> None:
+    def _log_extensions(self) -> None:
+        if self._machine.extensions is not None:
+            self._sandbox.drain_output()
+            self._log.extensions(self._machine.extensions)
+
+    def _stop(self, grace_s: float, extensions_s: float) -> None:
+        if self._stopping is None:
+            self._stopping = self._loop.create_task(self._end_sandbox(grace_s, extensions_s))
+        else:
+            self._hastening.spawn(self._sandbox.stop(0.0))
+
+    async def _end_sandbox(self, grace_s: float, extensions_s: float) -> None:
         if not self._init.done():
             self._init.set_exception(PlatformError("the environment was stopped during its init", Outcome.NOT_STARTED))
-        await self._sandbox.stop(self._phases.stop_grace / SECOND if grace else 0.0)
+        await self._sandbox.stop(grace_s, extensions_s)
         self._log.close()
         self._stopped(self)
 

@@ -1,11 +1,14 @@
 """One environment's log stream: output and platform lines in order, the quota, and the tail of an invocation."""
 
+from collections.abc import Iterable
+
 from ondol.model.ids import RequestId
 from ondol.model.invocation import FunctionFailure
 from ondol.model.limits import LOG_TAIL_BYTES, MEBIBYTE
 from ondol.model.rate import TokenBucket
 from ondol.model.time import Clock, WallTime
 from ondol.telemetry.api import LogSink, LogStream
+from ondol.worker.extensions import Extension
 from ondol.worker.log_lines import LineSplitter, PlatformLines, Report
 
 BURST_BYTES = 64 * MEBIBYTE
@@ -35,12 +38,22 @@ class EnvironmentLog:
         wall = self._clock.wall()
         self._write(wall, self._lines.start(wall, request))
 
-    def init_failed(self, cause: RequestId, init_ns: int, failure: FunctionFailure) -> None:
-        """Init failed: all since it began is the log of the invocation that caused it, which begins now."""
+    def init_failed(self, init_ns: int, phase: str, failure: FunctionFailure) -> None:
+        """Init failed in this phase of the environment: `init`, or `invoke` when it was run again."""
         wall = self._clock.wall()
         self._write_rest(wall)
-        self._write(wall, self._lines.init_failed(wall, init_ns, failure))
+        self._write(wall, self._lines.init_failed(wall, init_ns, phase, failure))
+
+    def start_of_failed(self, cause: RequestId) -> None:
+        """An invocation begins that ends at once, for init failed: all since that began is its log."""
+        wall = self._clock.wall()
         self._write(wall, self._lines.start(wall, cause))
+
+    def extensions(self, extensions: Iterable[Extension]) -> None:
+        """Init is over, however it went: what has become of the extensions."""
+        wall = self._clock.wall()
+        for extension in extensions:
+            self._write(wall, self._lines.extension(wall, extension))
 
     def output(self, data: bytes) -> None:
         """The customer's processes wrote this."""

@@ -16,6 +16,7 @@ from ondol.model.ids import RequestId
 from ondol.model.invocation import FailureKind, FunctionFailure
 from ondol.model.limits import MEBIBYTE
 from ondol.model.time import MILLISECOND, WallTime
+from ondol.worker.extensions import Extension
 
 LONGEST_LINE = 262_144
 """A longer one is cut into several events, as CloudWatch Logs does."""
@@ -25,8 +26,9 @@ STATUS = {
     FailureKind.EXITED: "error",
     FailureKind.OUT_OF_MEMORY: "error",
     FailureKind.NO_ENTRYPOINT: "error",
+    FailureKind.EXTENSION_FAILED: "error",
 }
-"""`Status` in the report of an invocation whose runtime did not live to answer."""
+"""`Status` in the report of an invocation that its environment did not outlive."""
 
 
 def iso8601(time: WallTime) -> str:
@@ -66,6 +68,8 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     init_ns: int | None
     memory_peak_bytes: int
     failure: FunctionFailure | None
+    of_init: bool = False
+    """What failed was the init, inside this invocation."""
 
 
 class TextLines:
@@ -79,9 +83,16 @@ class TextLines:
         arn = runtime_version_arn(self._version.runtime, self._version.function.region)
         return f"INIT_START Runtime Version: {self._runtime_version}\tRuntime Version ARN: {arn}\n"
 
-    def init_failed(self, time: WallTime, init_ns: int, failure: FunctionFailure) -> str:
-        text = f"INIT_REPORT Init Duration: {init_ns / MILLISECOND:.2f} ms\tPhase: init\t"
+    def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> str:
+        text = f"INIT_REPORT Init Duration: {init_ns / MILLISECOND:.2f} ms\tPhase: {phase}\t"
         return text + _status(failure) + "\n"
+
+    def extension(self, time: WallTime, extension: Extension) -> str:
+        text = f"EXTENSION\tName: {extension.name}\tState: {extension.activity.value}\t"
+        text += f"Events: [{','.join(extension.events)}]"
+        if extension.error_type is not None:
+            text += f"\tError Type: {extension.error_type}"
+        return text + "\n"
 
     def start(self, time: WallTime, request: RequestId) -> str:
         return f"START RequestId: {request} Version: {self._version.version}\n"
@@ -110,7 +121,7 @@ class TextLines:
         )
         if report.init_ns is not None:
             text += f"Init Duration: {report.init_ns / MILLISECOND:.2f} ms\t"
-        if report.failure is not None and report.failure.kind in STATUS:
+        if report.failure is not None and (report.of_init or report.failure.kind in STATUS):
             text += _status(report.failure)
         return text + "\n"
 
@@ -134,15 +145,25 @@ class JsonLines:
         }
         return self._line(time, "platform.initStart", record)
 
-    def init_failed(self, time: WallTime, init_ns: int, failure: FunctionFailure) -> str:
+    def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> str:
         record = {
             "initializationType": "on-demand",
-            "phase": "init",
+            "phase": phase,
             "status": STATUS.get(failure.kind, "error"),
             "errorType": failure.error_type,
             "metrics": {"durationMs": round(init_ns / MILLISECOND, 3)},
         }
         return self._line(time, "platform.initReport", record)
+
+    def extension(self, time: WallTime, extension: Extension) -> str:
+        record: dict[str, object] = {
+            "name": extension.name,
+            "state": extension.activity.value,
+            "events": extension.events,
+        }
+        if extension.error_type is not None:
+            record["errorType"] = extension.error_type
+        return self._line(time, "platform.extension", record)
 
     def start(self, time: WallTime, request: RequestId) -> str:
         return self._line(time, "platform.start", {"requestId": request, "version": self._version.version})

@@ -15,6 +15,7 @@ from ondol.http import HttpCommons, HttpError, HttpLimits, Request, Response, Se
 from ondol.http.body import Body
 from ondol.model.invocation import FailureKind, FunctionFailure
 from ondol.model.limits import MEBIBYTE, RESPONSE_PAYLOAD_BYTES, STREAMED
+from ondol.worker.extensions_api import ExtensionsApi
 from ondol.worker.machine import RuntimeMisbehaved, UnknownRequest
 
 VERSION = "/2018-06-01/runtime"
@@ -100,8 +101,11 @@ Api = Callable[[Request, Response], Awaitable[None] | None]
 class RuntimeApi:
     """Serves one environment's Runtime API on every connection that its sandbox opens."""
 
-    def __init__(self, environment: Environment, http: HttpCommons, api: Api | None = None) -> None:
+    def __init__(
+        self, environment: Environment, http: HttpCommons, extensions: ExtensionsApi, api: Api | None = None
+    ) -> None:
         self._environment = environment
+        self._extensions = extensions
         self._api = api
         self.server = Server(self._serve, LIMITS, http)
 
@@ -126,6 +130,8 @@ class RuntimeApi:
                     return self._error(id, request, response)
             if path == INIT_ERROR:
                 return self._error(None, request, response)
+        if self._extensions.serves(path):
+            return self._extensions.serve(request, response)
         if self._api is not None and not path.startswith(VERSION):
             return self._api(request, response)
         _refuse(response, 404, "Runtime.UnknownPath", f"{request.method} {path} is not served here")

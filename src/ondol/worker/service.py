@@ -40,9 +40,10 @@ from ondol.worker.api import (
     WorkerStatus,
 )
 from ondol.worker.debugger import DebuggerDoor, DebugProtocol, debuggable, require_protocol
-from ondol.worker.environment import EnvironmentShell
+from ondol.worker.environment import EnvironmentShell, TimerKey
 from ondol.worker.environment_log import EnvironmentLog
 from ondol.worker.log_lines import platform_lines, runtime_version
+from ondol.worker.machine import Attempt
 from ondol.worker.slots import SlotKey, Slots
 from ondol.worker.variables import function_variables, needs_fresh_interpreter
 
@@ -110,7 +111,7 @@ class WorkerService:
         self._unpacked: set[CodeDigest] = set()
         self._dead_grants: set[int] = set()
         self._unpacking: dict[CodeDigest, asyncio.Task[None]] = {}
-        self._wheel: TimerWheel[EnvironmentId] = TimerWheel(TICK)
+        self._wheel: TimerWheel[TimerKey] = TimerWheel(TICK)
         self._observer: WorkerObserver | None = None
         self._http = http
         self._background: list[asyncio.Task[None]] = []
@@ -189,11 +190,13 @@ class WorkerService:
         try:
             runtime = await self._resolve_runtime(version.runtime, version.nearest_runtime)
             await self._unpack_all((version.code, *version.layers))
-            sandbox = await self._slots.take(SlotKey(runtime, version.function.account))
+            key = SlotKey(runtime, version.function.account)
+            sandbox = await self._slots.take(key)
             if door is not None and door.unwanted:
                 await sandbox.stop(0)
                 raise PlatformError("nobody waits for its debugger any more", Outcome.NOT_STARTED)
-            environment = self._environment(request, sandbox, runtime)
+            log = self._log(request, runtime)
+            environment = self._environment(request, sandbox, log, Attempt.FIRST if door is None else Attempt.ONLY)
             spec = self._start_spec(request, environment, runtime)
             if door is not None:
                 self._doors[environment.id] = door
@@ -202,6 +205,9 @@ class WorkerService:
             started = await environment.initialize(spec)
             if door is not None:
                 door.initialized()
+            elif isinstance(started, InitFailed):
+                sandbox = await self._take_another(key, environment)
+                started = await self._environment(request, sandbox, log, Attempt.AGAIN).initialize(spec)
             return started
         except (SandboxError, UnpackRefused) as error:
             raise PlatformError(f"no environment could be started: {error}", Outcome.NOT_STARTED) from error
@@ -255,13 +261,29 @@ class WorkerService:
         await self._driver.unpack(package, digest, UnpackLimits())
         self._unpacked.add(digest)
 
-    def _environment(self, request: StartRequest, sandbox: Sandbox, runtime: Runtime) -> EnvironmentShell:
+    async def _take_another(self, key: SlotKey, failed: EnvironmentShell) -> Sandbox:
+        """A slot in which the same environment's init is run again; without one, the environment has ended."""
+        try:
+            sandbox = await self._slots.take(key)
+            if failed.unwanted:
+                await sandbox.stop(0.0)
+                raise PlatformError("the environment was stopped during its init", Outcome.NOT_STARTED)
+        except (OndolError, asyncio.CancelledError):
+            self._gone(failed)
+            raise
+        return sandbox
+
+    def _log(self, request: StartRequest, runtime: Runtime) -> EnvironmentLog:
         version = request.version
         stream = LogStream(
             version.function.account, version.function.region, version.logs.group, self._stream_name(request)
         )
         lines = platform_lines(version, runtime_version(version.runtime, runtime.version))
-        log = EnvironmentLog(stream, self._logs, lines, self._clock)
+        return EnvironmentLog(stream, self._logs, lines, self._clock)
+
+    def _environment(
+        self, request: StartRequest, sandbox: Sandbox, log: EnvironmentLog, attempt: Attempt
+    ) -> EnvironmentShell:
         environment = EnvironmentShell(
             request,
             sandbox,
@@ -272,6 +294,7 @@ class WorkerService:
             wake=self._wheel.set,
             stopped=self._stopped,
             api=partial(self._sandbox_api, request.environment) if self._sandbox_api is not None else None,
+            attempt=attempt,
         )
         self._environments[environment.id] = environment
         return environment
@@ -294,6 +317,10 @@ class WorkerService:
         )
 
     def _stopped(self, environment: EnvironmentShell) -> None:
+        if not environment.replaced:
+            self._gone(environment)
+
+    def _gone(self, environment: EnvironmentShell) -> None:
         del self._environments[environment.id]
         door = self._doors.pop(environment.id, None)
         if door is not None:
@@ -309,9 +336,9 @@ class WorkerService:
     async def _tick_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TICK / SECOND)
-            for id in self._wheel.advance(Instant(self._clock.now())):
-                environment = self._environments.get(id)
-                if environment is not None:
+            for key in self._wheel.advance(Instant(self._clock.now())):
+                environment = self._environments.get(key[0])
+                if environment is not None and environment.timer_key == key:
                     environment.timer_due()
 
     async def collect(self) -> None:

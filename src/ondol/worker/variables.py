@@ -4,6 +4,8 @@ Source: developer guide, "Defined runtime environment variables". The function's
 reserved ones, which CreateFunction refuses.
 """
 
+from collections.abc import Mapping
+
 from ondol.model.credentials import SessionCredentials
 from ondol.model.function import FunctionVersion
 from ondol.model.runtime import ImageRoot
@@ -71,6 +73,22 @@ def function_variables(
         variables = own | variables | {name: own[name] for name in IMAGES_OWN if name in own} | {"PWD": image.directory}
     variables.update(version.environment)
     return variables
+
+
+_WITHHELD = (
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+)
+
+
+def extension_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of a function's variables that its extensions get (developer guide, "Using the Lambda Extensions API")."""
+    return {name: value for name, value in variables.items() if name not in _WITHHELD and not name.startswith("_")}
 
 
 def _node_path(runtime: str) -> str:

@@ -89,7 +89,7 @@ class JailDriver:
         try:
             answer, descriptors = await link.ask(order)
         except asyncio.CancelledError:
-            link.tell({"do": "stop", "name": spec.sandbox, "grace_s": 0})
+            link.tell({"do": "stop", "name": spec.sandbox, "grace_s": 0, "extensions_s": 0})
             raise
         if "problem" in answer:
             raise SandboxError(answer["problem"])
@@ -177,7 +177,7 @@ class JailDriver:
         except OSError as error:
             end.close()
             raise SandboxError(f"the spawner could not start: {error}") from error
-        self._link = Link(end, self._ended, self._lost)
+        self._link = Link(end, self._heard, self._lost)
         self._capabilities = Capabilities(
             driver="jail",
             memory_limit=groups.memory_limit,
@@ -240,10 +240,13 @@ class JailDriver:
             theirs.close()
         return ours
 
-    def _ended(self, name: str, status: int, out_of_memory: bool) -> None:
-        sandbox = self._sandboxes.get(SandboxId(name))
+    def _heard(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        sandbox = self._sandboxes.get(SandboxId(message["sandbox"]))
         if sandbox is not None:
-            sandbox.exited(status, out_of_memory)
+            sandbox.heard(message, descriptors)
+        else:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def _lost(self) -> None:
         for sandbox in self._sandboxes.values():

@@ -11,8 +11,8 @@ from typing import Any
 from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import channel
 
-Ended = Callable[[str, int, bool], None]
-"""A sandbox's name, its runtime's wait status, and whether memory was its end."""
+Heard = Callable[[dict[str, Any], list[int]], None]
+"""Called with what it says unasked of one `sandbox`, and the descriptors that come with it, which are the callee's."""
 
 
 class SpawnerGone(SandboxError):
@@ -22,10 +22,10 @@ class SpawnerGone(SandboxError):
 class Link:
     """One connection to a spawner; lives on one event loop."""
 
-    def __init__(self, end: socket.socket, ended: Ended, lost: Callable[[], None]) -> None:
+    def __init__(self, end: socket.socket, heard: Heard, lost: Callable[[], None]) -> None:
         self._end = end
         self._loop = asyncio.get_running_loop()
-        self._ended = ended
+        self._heard = heard
         self._lost = lost
         self._open = True
         self._asked: dict[int, asyncio.Future[tuple[dict[str, Any], list[int]]]] = {}
@@ -90,8 +90,8 @@ class Link:
                 self.close()
                 return
             message, descriptors = received
-            if "ended" in message:
-                self._ended(message["ended"], message["status"], message["out_of_memory"])
+            if "sandbox" in message:
+                self._heard(message, descriptors)
                 return
             answer = self._asked.get(message["answer"])
             if answer is not None and not answer.done():

@@ -8,13 +8,14 @@ import signal
 import socket
 import termios
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ondol.linux.cgroups import Cgroups, Measures
 from ondol.model.ids import SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Exit, Guest, StartSpec, Stats
 from ondol.sandbox.errors import SandboxError, SandboxGone
-from ondol.sandbox.jail.channel import MAX_BYTES
+from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.link import Link, SpawnerGone
 
 MAX_CONNECTIONS = 64
@@ -28,7 +29,9 @@ _READ_BYTES = 65536
 _NOTHING = bytes(4)
 """What FIONREAD answers when there is nothing to read."""
 
-_ENVELOPE_BYTES = 8192
+ENVIRONMENT_BYTES = channel.MAX_BYTES - 8192
+"""What of one message is left for the function's variables."""
+
 WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 
 
@@ -60,6 +63,8 @@ class JailSandbox:
         self._share = 1.0
         self._exit: Exit | None = None
         self._told = False
+        self._extensions: list[str] = []
+        self._gate: socket.socket | None = None
         self._gone = False
         self._connections: set[asyncio.BaseTransport] = set()
         self._accepting: set[asyncio.Task[None]] = set()
@@ -80,8 +85,8 @@ class JailSandbox:
         if self._exit is not None or self._gone:
             raise SandboxGone(f"sandbox {self._name} has ended")
         self._share = spec.cpu_share
-        if sum(len(name) + len(value) for name, value in spec.environment.items()) > MAX_BYTES - _ENVELOPE_BYTES:
-            raise SandboxError(f"the environment of {self._name} is larger than {MAX_BYTES - _ENVELOPE_BYTES} bytes")
+        if sum(len(name) + len(value) for name, value in spec.environment.items()) > ENVIRONMENT_BYTES:
+            raise SandboxError(f"the environment of {self._name} is larger than {ENVIRONMENT_BYTES} bytes")
         order = {
             "do": "start",
             "name": self._name,
@@ -100,6 +105,13 @@ class JailSandbox:
             raise SandboxGone(f"sandbox {self._name} has ended")
         if problem:
             raise SandboxError(f"sandbox {self._name} could not be started: {problem}")
+
+    def start_extensions(self, environment: Mapping[str, str]) -> None:
+        self._say_at_gate({"environment": dict(environment)})
+
+    def start_runtime(self) -> None:
+        self._say_at_gate({})
+        self._close_gate()
 
     def throttle(self) -> None:
         self._tell("throttle", share=self._share)
@@ -140,14 +152,16 @@ class JailSandbox:
         except OSError:
             return 0
 
-    async def stop(self, grace_s: float) -> None:
+    async def stop(self, grace_s: float, extensions_s: float = 0.0) -> None:
         if self._gone:
             return
+        order = {"do": "stop", "name": self._name, "grace_s": grace_s, "extensions_s": extensions_s}
         # Nothing outlives the spawner.
         with contextlib.suppress(SpawnerGone):
-            await self._link.ask({"do": "stop", "name": self._name, "grace_s": grace_s})
+            await self._link.ask(order)
         self.exited(signal.SIGKILL, False)
         self._tell_exit()
+        self.drain_output()
         self._close()
         for transport in self._connections:
             transport.close()
@@ -155,14 +169,20 @@ class JailSandbox:
         self._gone = True
         self._forget(self._name)
 
+    def heard(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        """What the spawner says of this sandbox."""
+        if "ended" in message:
+            self.exited(message["ended"], message["out_of_memory"])
+        elif "extensions" in message:
+            self._found_extensions(message["extensions"], *descriptors)
+        else:
+            self._listed_ended(message["listed"], message["of"], message["status"])
+
     def exited(self, status: int, out_of_memory: bool) -> None:
         """The runtime process has ended with this wait status; heard once."""
         if self._exit is not None:
             return
-        if os.WIFSIGNALED(status):
-            self._exit = Exit(signal=os.WTERMSIG(status), out_of_memory=out_of_memory)
-        else:
-            self._exit = Exit(code=os.WEXITSTATUS(status), out_of_memory=out_of_memory)
+        self._exit = _as_exit(status, out_of_memory)
         self._tell_exit_when_heard(self._loop.time() + LAST_WORDS_S)
 
     def spawner_lost(self) -> None:
@@ -181,6 +201,35 @@ class JailSandbox:
         wrapper = environment.get(WRAPPER)
         return (wrapper, *command) if wrapper and command else command
 
+    def _found_extensions(self, names: list[str], gate: int) -> None:
+        self._gate = socket.socket(fileno=gate)
+        self._gate.setblocking(False)
+        self._extensions = names
+        if self._guest is not None:
+            self._guest.extensions_found(names)
+
+    def _listed_ended(self, place: int, of: int, status: int) -> None:
+        """The first on the roster is the launcher; if it fails, then on the extension after the last listed."""
+        if self._guest is None or self._gone:
+            return
+        self.drain_output()
+        if place > 0:
+            self._guest.extension_exited(self._extensions[place - 1], _as_exit(status, False))
+        elif status != 0 and of <= len(self._extensions):
+            reason = os.strerror(os.WEXITSTATUS(status)).lower() if os.WIFEXITED(status) else "it was ended"
+            self._guest.extension_refused(self._extensions[of - 1], reason)
+
+    def _say_at_gate(self, message: dict[str, Any]) -> None:
+        """Who waits there may have ended: that is told elsewhere."""
+        if self._gate is not None:
+            with contextlib.suppress(OSError):
+                channel.send(self._gate, message)
+
+    def _close_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.close()
+            self._gate = None
+
     def _tell_exit_when_heard(self, deadline: float) -> None:
         speaking = self._accepting or any(not transport.is_closing() for transport in self._connections)
         if speaking and self._loop.time() < deadline:
@@ -193,10 +242,12 @@ class JailSandbox:
             return
         self._told = True
         self.drain_output()
-        self._close()
+        if not self._extensions:
+            self._close()
         self._guest.exited(self._exit)
 
     def _close(self) -> None:
+        self._close_gate()
         if self._output >= 0:
             self._loop.remove_reader(self._output)
             os.close(self._output)
@@ -253,3 +304,9 @@ class JailSandbox:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport, _ = await self._loop.connect_accepted_socket(self._guest.connected, connection)
         self._connections.add(transport)
+
+
+def _as_exit(status: int, out_of_memory: bool) -> Exit:
+    if os.WIFSIGNALED(status):
+        return Exit(signal=os.WTERMSIG(status), out_of_memory=out_of_memory)
+    return Exit(code=os.WEXITSTATUS(status), out_of_memory=out_of_memory)

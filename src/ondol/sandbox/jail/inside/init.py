@@ -1,4 +1,4 @@
-"""The first process of a sandbox: makes its namespaces, forks the runtime, and tells how that ended.
+"""The first process of a sandbox: makes its namespaces, forks the runtime, and tells how that and extensions ended.
 
 It gives up its power before any of the customer's code is attached, and has a user of its own, so that the runtime's
 processes can neither signal nor trace it. It does nearly nothing, so that few of its pages are copies.
@@ -32,15 +32,16 @@ def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse
         namespaces.unshare(_NAMESPACES)
         namespaces.bring_up_loopback()
         trace_daemon = _stand_in_for_trace_daemon()
+        roster, entries = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         pid = os.fork()
         if pid != 0:
-            _lock_down(control, trace_daemon, plan)
+            _lock_down(plan, control, roster, trace_daemon)
     except OSError as error:
         os.write(control, json.dumps({"failed": str(error)}).encode())
         os._exit(1)
     if pid != 0:
-        _watch(control, pid)
-    return runtime.run(socket.socket(fileno=control), plan, descriptors[1:], rehearse)
+        _watch(control, roster, pid)
+    return runtime.run(socket.socket(fileno=control), plan, descriptors[1:], entries, rehearse)
 
 
 def _stand_in_for_trace_daemon() -> int:
@@ -55,8 +56,8 @@ def _stand_in_for_trace_daemon() -> int:
     return unread.detach()
 
 
-def _lock_down(control: int, trace_daemon: int, plan: dict[str, Any]) -> None:
-    process.close_all_but(control, trace_daemon)
+def _lock_down(plan: dict[str, Any], *descriptors: int) -> None:
+    process.close_all_but(*descriptors)
     # A first process is deaf to what it has no handler for.
     process.restore_default(signal.SIGINT)
     capabilities.become(plan["first_user"], plan["first_user"])
@@ -65,12 +66,31 @@ def _lock_down(control: int, trace_daemon: int, plan: dict[str, Any]) -> None:
     seccomp.install(plan["filter"])
 
 
-def _watch(control: int, pid: int) -> NoReturn:
-    """Reap until the runtime process has ended, tell how, and take the rest of the sandbox along."""
-    while True:
+def _watch(control: int, roster: int, runtime_pid: int) -> NoReturn:
+    """Reap; tell how the runtime ended, and whom the roster names; with the last of them end, and all else with it."""
+    alive = {runtime_pid}
+    listed: list[int] = []
+    reading = True
+    while alive:
         ended, status = os.waitpid(-1, 0)
-        if ended == pid:
-            break
-    # A bare packet: what reads it is `channel`, what this process would need for a socket is more than all else it has.
-    os.write(control, b'{"ended": %d}' % status)
+        if reading:
+            new, reading = _read_roster(roster)
+            listed += new
+            alive.update(new)
+        # Bare packets: what reads them is `channel`, what this process would need for it is more than all else it has.
+        if ended == runtime_pid:
+            os.write(control, b'{"ended": %d}' % status)
+        elif ended in alive:
+            place = listed.index(ended)
+            os.write(control, b'{"listed": %d, "of": %d, "status": %d}' % (place, len(listed), status))
+        alive.discard(ended)
     os._exit(0)
+
+
+def _read_roster(roster: int) -> tuple[list[int], bool]:
+    """Who is newly listed, and whether more may be."""
+    try:
+        text = os.read(roster, 4096)
+    except BlockingIOError:
+        return [], True
+    return [int(pid) for pid in text.split()], bool(text)

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from ondol.linux import capabilities, mounts, namespaces, process, seccomp
 from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.inside import extensions
 
 RUNTIME_API = ("127.0.0.1", 9001)
 BACKLOG = 64
@@ -39,14 +40,16 @@ Rehearse = Callable[[socket.socket], None]
 _SEALED = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_EXECUTE
 
 
-def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int], rehearse: Rehearse) -> socket.socket:
+def run(
+    control: socket.socket, plan: dict[str, Any], descriptors: list[int], roster: int, rehearse: Rehearse
+) -> socket.socket:
     """Wait for the start; returns the connection to the Runtime API, or becomes another program.
 
-    The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup. `rehearse` is called
-    while nobody waits.
+    The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup. In `roster` the first
+    process reads whose ends to tell. `rehearse` is called while nobody waits.
     """
     try:
-        connection = _prepare(control, plan, descriptors, rehearse)
+        connection = _prepare(control, plan, descriptors, roster, rehearse)
         received = channel.receive(control)
         if received is None:
             os._exit(0)
@@ -61,11 +64,17 @@ def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int], re
         os.chdir("/var/task")
         if start["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (start["file_size"], start["file_size"]))
+        gate = extensions.start(control, roster, lambda: _lock_down(plan["user"], plan["filter"]))
+        os.close(roster)
         _lock_down(plan["user"], plan["filter"])
     except OSError as error:
         channel.send(control, {"failed": str(error)})
         os._exit(1)
     control.close()
+    # A change of user hides a process from its own children's eyes; this one has nothing to hide from them any more.
+    process.set_dumpable(True)
+    if gate is not None:
+        extensions.wait(gate)
     if not start["fork"]:
         _execute(start["command"], start["directory"], start["environment"])
     os.environ.clear()
@@ -75,7 +84,9 @@ def run(control: socket.socket, plan: dict[str, Any], descriptors: list[int], re
     return connection
 
 
-def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int], rehearse: Rehearse) -> socket.socket:
+def _prepare(
+    control: socket.socket, plan: dict[str, Any], descriptors: list[int], roster: int, rehearse: Rehearse
+) -> socket.socket:
     """All that can be done before the function is known."""
     output, tmp, *entrances = descriptors
     for entrance in entrances:
@@ -99,7 +110,7 @@ def _prepare(control: socket.socket, plan: dict[str, Any], descriptors: list[int
     rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
     channel.send(control, {"prepared": True}, (listener.detach(), first, second, *relayed))
-    process.close_all_but(0, 1, 2, control.fileno(), connection.fileno())
+    process.close_all_but(0, 1, 2, control.fileno(), connection.fileno(), roster)
     return connection
 
 
@@ -131,8 +142,7 @@ def _mount_tmp(kind: str, descriptor: int) -> None:
 
 def _lock_down(user: int, program: bytes) -> None:
     capabilities.become(user, user)
-    # A change of user hides a process from its own children's eyes; this one has nothing to hide from them.
-    process.set_dumpable(True)
+    process.set_dumpable(False)
     process.set_no_new_privileges()
     seccomp.install(program)
 

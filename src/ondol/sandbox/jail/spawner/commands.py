@@ -3,10 +3,12 @@
 ```
 create  name runtime account ports [image] ──▶ answer with 2 descriptors and 1 for each port
 start   name code layers ...    ──▶ answer                        freeze   name
-stop    name grace_s            ──▶ answer                        thaw     name
+stop    name grace_s extensions_s ──▶ answer                      thaw     name
 throttle name share             reach    name ──▶ answer with 1 descriptor
 unpack  digest bytes entries (+ 1 descriptor)  ──▶ answer
-discard digest                  ──▶ answer                        event: ended name status out_of_memory
+discard digest                  ──▶ answer
+
+events: sandbox ended out_of_memory; sandbox extensions (+ 1 descriptor); sandbox listed of status
 ```
 
 A command that wants an answer carries a number, which the answer repeats; `problem` in it says why it failed. The
@@ -91,7 +93,13 @@ class Commands:
         self._create_next()
 
     def ended(self, slot: Slot, status: int, out_of_memory: bool) -> None:
-        channel.send(self._platform, {"ended": slot.name, "status": status, "out_of_memory": out_of_memory})
+        channel.send(self._platform, {"sandbox": slot.name, "ended": status, "out_of_memory": out_of_memory})
+
+    def extensions(self, slot: Slot, names: list[str], gate: int) -> None:
+        channel.send(self._platform, {"sandbox": slot.name, "extensions": names}, (gate,))
+
+    def listed_ended(self, slot: Slot, place: int, of: int, status: int) -> None:
+        channel.send(self._platform, {"sandbox": slot.name, "listed": place, "of": of, "status": status})
 
     def gone(self, slot: Slot) -> None:
         self._slots.pop(slot.name, None)
@@ -144,7 +152,7 @@ class Commands:
         slot = self._slots.get(command["name"])
         if slot is not None:
             self._stopping.setdefault(slot.name, []).append(number)
-            slot.stop(float(command["grace_s"]))
+            slot.stop(float(command["grace_s"]), float(command["extensions_s"]))
             return
         for waiting in [waiting for waiting in self._queue if waiting["name"] == command["name"]]:
             self._queue.remove(waiting)

@@ -69,6 +69,14 @@ class Listener(Protocol):
         """The runtime process has ended with this wait status."""
         ...
 
+    def extensions(self, slot: Slot, names: list[str], gate: int) -> None:
+        """It has extensions; what is said at the gate starts them, and later the runtime. Closed on return."""
+        ...
+
+    def listed_ended(self, slot: Slot, place: int, of: int, status: int) -> None:
+        """One of its roster has ended: the launcher is the first, extensions follow in the order of their names."""
+        ...
+
     def gone(self, slot: Slot) -> None:
         """Nothing of it remains."""
         ...
@@ -165,9 +173,14 @@ class Slot:
         finally:
             os.close(own)
 
-    def stop(self, grace_s: float) -> None:
-        """End it: politely, then by force. `Listener.gone` follows."""
+    def stop(self, grace_s: float, extensions_s: float) -> None:
+        """End it: politely, then by force. `Listener.gone` follows.
+
+        The runtime has `grace_s`, and after that extensions have `extensions_s`. Again, and without either: at once.
+        """
         if self._stopping:
+            if not (grace_s or extensions_s):
+                self._kill()
             return
         self._stopping = True
         if self._first < 0:
@@ -176,7 +189,12 @@ class Slot:
                 self._discard()
             return
         self.thaw()
-        if grace_s > 0 and self._started and process.send_signal(self._runtime, signal.SIGTERM):
+        asked = grace_s > 0 and self._started and process.send_signal(self._runtime, signal.SIGTERM)
+        if extensions_s:
+            if asked:
+                self._means.events.call_later(grace_s, self._kill_runtime)
+            self._means.events.call_later(grace_s + extensions_s, self._kill)
+        elif asked:
             self._means.events.call_later(grace_s, self._kill)
         else:
             self._kill()
@@ -222,6 +240,10 @@ class Slot:
         self._started = True
         return ""
 
+    def _kill_runtime(self) -> None:
+        if self._runtime >= 0:
+            process.send_signal(self._runtime, signal.SIGKILL)
+
     def _kill(self) -> None:
         if self._first >= 0:
             process.send_signal(self._first, signal.SIGKILL)
@@ -244,13 +266,23 @@ class Slot:
             self._output = -1
             if self._stopping:
                 self._kill()
-        elif "ended" in message:
-            self._tell_end(message["ended"])
+        elif "extensions" in message:
+            (gate,) = descriptors
+            self._listener.extensions(self, message["extensions"], gate)
+            os.close(gate)
+        elif "failed" not in message:
+            self._heard_end(message)
         elif self._first < 0:
             self._close_control()
             self.fail(message["failed"])
         else:
             print(f"sandbox {self.name}: {message['failed']}", flush=True)
+
+    def _heard_end(self, message: dict[str, Any]) -> None:
+        if "ended" in message:
+            self._tell_end(message["ended"])
+        else:
+            self._listener.listed_ended(self, message["listed"], message["of"], message["status"])
 
     def _tell_end(self, status: int) -> None:
         if not self._told_end:
@@ -276,8 +308,10 @@ class Slot:
         received = channel.receive(self._control)
         if received is None:
             self._close_control()
-        elif "ended" in received[0]:
-            self._tell_end(received[0]["ended"])
+        elif "ended" in received[0] or "listed" in received[0]:
+            self._heard_end(received[0])
+        for descriptor in received[1] if received is not None else ():
+            os.close(descriptor)
 
     def _close_control(self) -> None:
         if self._control is not None:
