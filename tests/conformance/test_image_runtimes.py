@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extension_sources import BASH
+from function_logs import lines_of, reports
 from lambda_calls import invoke
 
 from oci_images import MadeImage, Registry, digest, entry, layer, make, system_layer, write_docker_save, write_layout
@@ -125,6 +127,16 @@ def test_a_wrapper_is_left_to_the_image(image_client: Any, name: str) -> None:
     wrapper = {"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/no/such/wrapper"}}
     create(image_client, name, {"code.txt": "1"}, Runtime="java21", Environment=wrapper)
     assert invoke(image_client, name, 7)[1]["event"] == 7
+
+
+def test_an_image_has_extensions_too(image_ondol: OndolProcess, name: str) -> None:
+    client = image_ondol.client()
+    content = {"ZipFile": package({"extensions/tells*": BASH})}
+    published = client.publish_layer_version(LayerName=f"l-{name}"[:100], Content=content)
+    create(client, name, {"code.txt": "1"}, Runtime="java21", Layers=[published["LayerVersionArn"]])
+    assert invoke(client, name, 7)[1]["event"] == 7
+    lines = lines_of(image_ondol.client("logs"), name, reports)
+    assert "EXTENSION\tName: tells\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n" in lines
 
 
 def test_provided_brings_its_own_bootstrap_and_has_the_images_system(image_client: Any, name: str) -> None:
