@@ -1,9 +1,9 @@
 """The only composition root: which parts there are, what each needs, in which order they start and stop.
 
 ```
- driver ─▶ store ─▶ telemetry, counting, placement ─▶ worker ─▶ manager ─▶ control ─▶ frontend
+ driver ─▶ store ─▶ telemetry, counting, placement ─▶ worker ─▶ manager ─▶ control ─▶ frontend ─▶ events
 ```
-They stop the other way round: the frontend first drains.
+They stop the other way round: events begin nothing more, then the frontend drains.
 """
 
 import asyncio
@@ -31,10 +31,14 @@ from ondol.companion import Companion, check_installed
 from ondol.config import Config
 from ondol.control.service import ControlService
 from ondol.counting.service import CountingService
+from ondol.events.courier import AwsCourier
+from ondol.events.service import EventsService
+from ondol.frontend.attempts import Attempts
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.sandbox_door import SandboxDoor
 from ondol.frontend.service import FrontendService
+from ondol.frontend.targets import Targets
 from ondol.http import HttpCommons, Request, Response
 from ondol.linux.capabilities import drop_all
 from ondol.linux.clock import SystemClock
@@ -52,8 +56,9 @@ from ondol.runtimes.oci.images import Images, check_images
 from ondol.sandbox.driver import Driver
 from ondol.sandbox.jail.driver import JailDriver
 from ondol.store.blobs import DirectoryBlobs
-from ondol.store.protocol import RevisionConflict, Store, StoreError
+from ondol.store.protocol import Queues, RevisionConflict, Store, StoreError
 from ondol.store.sqlite import SqliteStore
+from ondol.store.sqlite_queues import SqliteQueues
 from ondol.telemetry.service import TelemetryService
 from ondol.worker.service import WorkerService, WorkerSettings
 from ondol.worker_manager.service import WorkerManagerService
@@ -116,6 +121,7 @@ class Platform:
         driver: Driver,
         catalog: Catalog,
         store: Store,
+        queues: Queues,
         blobs: DirectoryBlobs,
         secret: str,
     ) -> None:
@@ -177,6 +183,17 @@ class Platform:
             workers=lambda _: self.worker,
             clock=clock,
         )
+        targets = Targets(self.control, random.random)
+        self._courier = AwsCourier(config.endpoints, new_request_id)
+        self.events = EventsService(
+            queues=queues,
+            clock=clock,
+            schedule=config.events,
+            runner=Attempts(targets, self.invocations),
+            courier=self._courier,
+            chance=random.random,
+            new_id=new_request_id,
+        )
         self.frontend = FrontendService(
             control=self.control,
             invocations=self.invocations,
@@ -189,7 +206,8 @@ class Platform:
             http=http,
             clock=clock,
             new_id=new_request_id,
-            chance=random.random,
+            targets=targets,
+            events=self.events,
         )
 
     async def open(self) -> int:
@@ -203,11 +221,16 @@ class Platform:
         await self.manager.open()
         await self.invocations.open()
         await self.control.open()
-        return await self.frontend.open(self._config.host, self._config.port)
+        port = await self.frontend.open(self._config.host, self._config.port)
+        self.events.open()
+        return port
 
     async def close(self, drain_s: float) -> None:
         """Let requests in flight end, then stop everything; nothing of ours remains."""
+        await self.events.pause()
         await self.frontend.drain(drain_s)
+        await self.events.close(drain_s)
+        self._courier.close()
         await self.control.close()
         await self.invocations.close()
         await self.manager.close()
@@ -251,7 +274,7 @@ class Platform:
             "environments": len(worker.environments),
             "memory_mb": self._config.worker.memory_mb,
         }
-        return {"version": __version__, "workers": [row], "environments": environments}
+        return {"version": __version__, "workers": [row], "environments": environments, "events": self.events.status()}
 
 
 def run(config: Config) -> int:
@@ -295,8 +318,16 @@ async def _accompanied(config: Config) -> AsyncIterator[Config]:
 async def _serve_platform(config: Config, stop: "_Stop", clock: Clock, catalog: Catalog, driver: JailDriver) -> int:
     store = await SqliteStore.open(config.data_dir / "store.db")
     blobs = await DirectoryBlobs.open(config.data_dir / "blobs")
-    secret = await _link_secret(store)
-    platform = Platform(config, clock=clock, driver=driver, catalog=catalog, store=store, blobs=blobs, secret=secret)
+    platform = Platform(
+        config,
+        clock=clock,
+        driver=driver,
+        catalog=catalog,
+        store=store,
+        queues=SqliteQueues(store, clock),
+        blobs=blobs,
+        secret=await _link_secret(store),
+    )
     try:
         port = await platform.open()
     except OSError:

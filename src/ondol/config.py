@@ -18,7 +18,7 @@ import msgspec
 
 from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
-from ondol.model.limits import MEBIBYTE, AccountLimits, KeepAlive, LogLimits, Phases
+from ondol.model.limits import MEBIBYTE, AccountLimits, EventSchedule, KeepAlive, LogLimits, Phases
 from ondol.model.network import AllowedHost, parse_allowed_hosts
 from ondol.model.time import SECOND
 
@@ -84,6 +84,7 @@ class Config(msgspec.Struct, frozen=True):
     keep_alive: KeepAlive = KeepAlive()
     phases: Phases = Phases()
     logs: LogLimits = LogLimits()
+    events: EventSchedule = EventSchedule()
     endpoints: Endpoints = Endpoints()
     """Where requests of services go that ondol does not serve."""
 
@@ -138,6 +139,9 @@ _SETTINGS: Mapping[str, _Setting] = {
     "worker.overcommit": _Setting(float, 1),
     "worker.environments": _Setting(int, 1),
     "worker.slots_ahead": _Setting(int),
+    "events.retry_s": _Setting(float, 0.001, field="retry", unit=SECOND),
+    "events.backoff_s": _Setting(float, 0.001, field="backoff", unit=SECOND),
+    "events.longest_backoff_s": _Setting(float, 0.001, field="longest_backoff", unit=SECOND),
     "logs.total_mb": _Setting(int, 1, field="total", unit=MEBIBYTE),
     "logs.stream_mb": _Setting(int, 1, field="stream", unit=MEBIBYTE),
 }
@@ -311,7 +315,7 @@ def _is_loopback(host: str) -> bool:
 
 def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """The configuration that these settings make, in the units of the model."""
-    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code")
+    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code", "events")
     tables: dict[str, dict[str, Any]] = {name: {} for name in names}
     servers: dict[str, Endpoint] = {}
     runtimes: dict[str, RuntimeImage] = {}
@@ -342,6 +346,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         keep_alive=KeepAlive(**tables["keep_alive"]),
         phases=Phases(**tables["phases"]),
         logs=LogLimits(**tables["logs"]),
+        events=EventSchedule(**tables["events"]),
         **tables["network"],
         **tables["code"],
         **top,

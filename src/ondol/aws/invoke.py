@@ -1,4 +1,4 @@
-"""What an Invoke asks for, read in a few microseconds: the one request on the warm path. And its streaming sister.
+"""What an Invoke asks for, read in a few microseconds: the one request on the warm path. And its sisters.
 
 Says the same as the general way (`ondol.aws.parse`, `ondol.aws.validate`), which it takes for whatever it does not
 recognise, so that there is one set of errors.
@@ -14,6 +14,7 @@ from ondol.model.errors import InvalidRequestContent
 from ondol.model.function import FunctionKey
 
 OPERATION = "Invoke"
+ASYNC_OPERATION = "InvokeAsync"
 STREAM_OPERATION = "InvokeWithResponseStream"
 TYPE_HEADER = "x-amz-invocation-type"
 LOG_HEADER = "x-amz-log-type"

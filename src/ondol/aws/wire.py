@@ -26,6 +26,7 @@ from ondol.aws.invoke import (
     TENANT_HEADER,
     TYPE_HEADER,
     TYPES,
+    InvocationType,
     InvokeParameters,
     check_client_context,
 )
@@ -111,6 +112,10 @@ class LambdaWire:
         """As `parse_invoke`, of an InvokeWithResponseStream: the same but for its invocation types, which are fewer."""
         self.parse(match, headers, b"")
         return msgspec.structs.replace(self.parse_invoke(match, headers, caller), stream=True)
+
+    def parse_invoke_async(self, match: Match, caller: Caller) -> InvokeParameters:
+        """As `parse_invoke`, of an InvokeAsync, which has nothing but a name and a payload."""
+        return msgspec.structs.replace(self.parse_invoke(match, {}, caller), type=InvocationType.EVENT)
 
     def reply(self, operation: str, result: Mapping[str, Any], request_id: str) -> WireReply:
         """The answer to an operation that succeeded. Raises `InvariantError` for a field that the model lacks."""

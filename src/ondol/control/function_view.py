@@ -70,6 +70,7 @@ def _version(
         layers=settings.layer_packages(),
         traced=settings.tracing == "Active",
         nearest_runtime=nearest_runtime,
+        dead_letter=settings.dead_letter,
     )
 
 

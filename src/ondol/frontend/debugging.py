@@ -19,7 +19,7 @@ from ondol.aws.identity import Caller
 from ondol.aws.invoke import OPERATION
 from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
-from ondol.frontend.invoke_api import InvokeApi
+from ondol.frontend.targets import Targets
 from ondol.http import BodyTooLarge, Request, Response
 from ondol.model.errors import AccessDenied, InvalidParameterValue, RequestEntityTooLarge
 from ondol.model.ids import FrontendId, RequestId
@@ -38,10 +38,10 @@ class _Asked(msgspec.Struct, frozen=True):
 class Debugging:
     """Serves the operation; `close` ends all sessions."""
 
-    def __init__(self, frontend: FrontendId, wire: LambdaWire, invoke: InvokeApi, manager: WorkerManager) -> None:
+    def __init__(self, frontend: FrontendId, wire: LambdaWire, targets: Targets, manager: WorkerManager) -> None:
         self._frontend = frontend
         self._wire = wire
-        self._invoke = invoke
+        self._targets = targets
         self._manager = manager
         self._sessions: set[_Session] = set()
 
@@ -52,7 +52,7 @@ class Debugging:
         parameters = self._wire.parse_invoke(match, {}, caller)
         if parameters.function.account != caller.account:
             raise AccessDenied("Functions of another account cannot be debugged.")
-        target = await self._invoke.target(parameters, caller)
+        target = await self._targets.find(parameters.function, parameters.qualifier, caller)
         response.start(200, (("Content-Type", "application/x-ndjson"), ("x-amzn-RequestId", request_id)))
         session = _Session(response)
         self._sessions.add(session)

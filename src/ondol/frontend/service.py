@@ -12,19 +12,21 @@ from ondol.aws.routes import Match
 from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.control.api import Control
+from ondol.events.api import Events
 from ondol.frontend.access import refuse_web_pages
 from ondol.frontend.answers import send_reply
 from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.debugging import PATH as DEBUG_PATH
 from ondol.frontend.debugging import Debugging
-from ondol.frontend.directory import Directory
 from ondol.frontend.door import LAMBDA, OWN
+from ondol.frontend.event_api import EventApi
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.other_services import TARGET, OtherServices
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed
+from ondol.frontend.targets import Targets
 from ondol.frontend.url_address import address_of
 from ondol.frontend.url_api import UrlApi
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
@@ -60,7 +62,8 @@ class FrontendService:
         http: HttpCommons,
         clock: Clock,
         new_id: Callable[[], str],
-        chance: Callable[[], float],
+        targets: Targets,
+        events: Events,
     ) -> None:
         self._control = control
         self._invocations = invocations
@@ -69,20 +72,14 @@ class FrontendService:
         self._sandbox_door = sandbox_door
         self._status = status
         self._new_id = new_id
-        self._directory = Directory()
+        self._targets = targets
+        self._events = events
         self._wire = LambdaWire()
         self._logs_wire = LogsWire()
         self._others = OtherServices(self._logs_wire, log_queries, endpoints)
-        self._invoke = InvokeApi(self._wire, control, self._directory, invocations, chance)
-        self._debugging = Debugging(invocations.id, self._wire, self._invoke, manager)
-        self._urls = UrlApi(
-            wire=self._wire,
-            control=control,
-            directory=self._directory,
-            invocations=invocations,
-            clock=clock,
-            chance=chance,
-        )
+        self._invoke = InvokeApi(self._wire, targets, invocations, EventApi(targets, events, clock))
+        self._debugging = Debugging(invocations.id, self._wire, targets, manager)
+        self._urls = UrlApi(wire=self._wire, targets=targets, invocations=invocations, clock=clock)
         self._lambda = LambdaApi(self._wire, control, links)
         self._server = Server(self._serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
 
@@ -104,10 +101,10 @@ class FrontendService:
     # As a holder of views
 
     async def adopt(self, view: FunctionView) -> None:
-        self._directory.adopt(view)
+        self._targets.adopt(view)
 
     async def forget(self, function: FunctionKey) -> None:
-        self._directory.forget(function)
+        self._targets.forget(function)
 
     # Requests
 
@@ -214,7 +211,7 @@ class FrontendService:
                 report = self._status()
             case "POST", path if path == RESET_PATH:
                 report = {"functions": await self._control.reset()}
-                await self._log_queries.forget_all()
+                await asyncio.gather(self._events.forget_all(), self._log_queries.forget_all())
             case method, path:
                 raise UnknownOperation(f"{method} {path} is no operation that ondol knows.")
         headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}

@@ -14,11 +14,10 @@ from msgspec.structs import replace
 from ondol.aws.http_event import HttpCall, encode_event
 from ondol.aws.identity import Caller
 from ondol.aws.wire import LambdaWire
-from ondol.control.api import Control
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
-from ondol.frontend.directory import Directory
 from ondol.frontend.invocations import Invocation, Invocations
-from ondol.frontend.invoke_api import WholePayload
+from ondol.frontend.payloads import WholePayload
+from ondol.frontend.targets import Targets
 from ondol.frontend.url_address import UrlAddress, domain_of
 from ondol.frontend.url_answers import SLOW_BYTES, Manners, UrlAnswer, UrlStreamAnswer, send_refusal
 from ondol.http import BodyTooLarge, Request, Response
@@ -55,18 +54,14 @@ class UrlApi:
         self,
         *,
         wire: LambdaWire,
-        control: Control,
-        directory: Directory,
+        targets: Targets,
         invocations: Invocations,
         clock: Clock,
-        chance: Callable[[], float],
     ) -> None:
         self._wire = wire
-        self._control = control
-        self._directory = directory
+        self._targets = targets
         self._invocations = invocations
         self._clock = clock
-        self._chance = chance
 
     async def serve(
         self, address: UrlAddress, request_id: RequestId, identify: Identify, request: Request, response: Response
@@ -91,13 +86,7 @@ class UrlApi:
         """Raises `AccessDenied` where there is no such URL, and tells no more."""
         if not is_our_name(request.headers.get("host", "")):
             raise AccessDenied("")
-        found = self._directory.url(address.id)
-        if found is None:
-            owner = await self._control.url_owner(address.id)
-            view = None if owner is None else await self._control.view(owner)
-            if view is not None:
-                self._directory.adopt(view)
-            found = self._directory.url(address.id)
+        found = await self._targets.url(address.id)
         if found is None or address.region not in {None, found[0].key.region}:
             raise AccessDenied("")
         return found
@@ -124,7 +113,7 @@ class UrlApi:
         response: Response,
     ) -> None:
         try:
-            target = self._directory.target(view.key, url.qualifier, self._chance)
+            target = self._targets.held(view.key, url.qualifier)
         except ResourceNotFound as error:
             raise AccessDenied(_FORBIDDEN) from error
         if target is None:

@@ -44,6 +44,21 @@ class LogSettings(msgspec.Struct, frozen=True, gc=False):
     system_level: str | None = None
 
 
+class EventSettings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What becomes of an asynchronous event in the end, and how often it is tried (AWS: EventInvokeConfig)."""
+
+    max_retries: int = 2
+    """After an error of the function."""
+
+    max_age_s: int = 21_600
+    on_success: str | None = None
+    """ARN of the destination of records."""
+
+    on_failure: str | None = None
+    dead_letter: str | None = None
+    """ARN of the queue or topic that gets the event itself."""
+
+
 class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
     """One version (or `$LATEST`) as it runs. Immutable: whatever changes how it runs makes a new `id`."""
 
@@ -68,6 +83,9 @@ class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
 
     nearest_runtime: bool = False
     """The operator opted in to another interpreter of the same language if this machine lacks this one."""
+
+    dead_letter: str | None = None
+    """Where events go that it failed for good. How it runs is another matter: `id` stays when this changes."""
 
     @property
     def arn(self) -> str:
@@ -97,6 +115,8 @@ class FunctionView(msgspec.Struct, frozen=True, gc=False):
 
     aliases: Mapping[str, Alias]
     reserved_concurrency: int | None = None
+    event_settings: Mapping[str, EventSettings] = {}
+    """By qualifier, `$LATEST` included; one that is not there has the default ones."""
     policies: Mapping[str, Policy] = {}
     """Who else may use it, by version or alias; under `$LATEST` the function's own."""
 

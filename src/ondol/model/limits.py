@@ -7,6 +7,7 @@ from ondol.model.time import MILLISECOND, MINUTE, SECOND
 MEBIBYTE = 1 << 20
 
 REQUEST_PAYLOAD_BYTES = 6 * MEBIBYTE
+EVENT_PAYLOAD_BYTES = MEBIBYTE
 RESPONSE_PAYLOAD_BYTES = 6_291_556
 ZIPPED_BYTES = 52_428_800
 UNZIPPED_BYTES = 262_144_000
@@ -63,6 +64,19 @@ class Phases(msgspec.Struct, frozen=True):
 
     shutdown: int = 2 * SECOND
     """All that the runtime and external extensions together have to end in."""
+
+
+class EventSchedule(msgspec.Struct, frozen=True):
+    """When an asynchronous event is tried again (developer guide, "Error handling for asynchronous invocation")."""
+
+    retry: int = MINUTE
+    """From an error of the function to the second attempt; from there to the third it is twice as long."""
+
+    backoff: int = SECOND
+    """After the first throttle or failure of the platform; from then on it doubles,"""
+
+    longest_backoff: int = 5 * MINUTE
+    """up to this."""
 
 
 class LogLimits(msgspec.Struct, frozen=True):

@@ -1,0 +1,80 @@
+"""Attempts of asynchronous events, on the same way as every invocation: what the events service sees of a frontend."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from ondol.events.api import Failed, Outcome, Refused, Succeeded
+from ondol.frontend.directory import Target
+from ondol.frontend.invocations import Invocation, Invocations
+from ondol.frontend.payloads import WholePayload
+from ondol.frontend.targets import Targets
+from ondol.model.errors import OndolError, TooManyRequests
+from ondol.model.function import LATEST, EventSettings, FunctionKey
+from ondol.model.ids import RequestId
+from ondol.model.invocation import FunctionFailure
+
+_DEFAULT = EventSettings()
+
+
+class Attempts:
+    """A `Runner`."""
+
+    def __init__(self, targets: Targets, invocations: Invocations) -> None:
+        self._targets = targets
+        self._invocations = invocations
+
+    async def find(self, function: FunctionKey, qualifier: str | None) -> "RunnableTarget":
+        target = await self._targets.find(function, qualifier)
+        return RunnableTarget(self._invocations, target, qualifier)
+
+
+class RunnableTarget:
+    """A `Runnable`."""
+
+    def __init__(self, invocations: Invocations, target: Target, qualifier: str | None) -> None:
+        self._invocations = invocations
+        self._target = target
+        self.settings = settings_of(target, qualifier)
+
+    @property
+    def switched_off(self) -> bool:
+        return self._target.view.reserved_concurrency == 0
+
+    def run(self, request: RequestId, payload: bytes, trace: str | None, tell: Callable[[Outcome], None]) -> None:
+        told = _Told(self._target.version.version, tell)
+        source = WholePayload(payload)
+        self._invocations.begin(Invocation(request, self._target, len(payload), source, told, trace=trace))
+
+
+def settings_of(target: Target, qualifier: str | None) -> EventSettings:
+    """Settings belong to the qualifier that was asked for, the dead-letter queue to the version that it means."""
+    settings = target.view.event_settings.get(qualifier or LATEST, _DEFAULT)
+    dead_letter = target.version.dead_letter
+    return settings if dead_letter is None else replace(settings, dead_letter=dead_letter)
+
+
+class _Told:
+    """A `Client` that nobody waits behind: gathers the result, and tells how the attempt ended."""
+
+    __slots__ = ("_pieces", "_tell", "_version")
+
+    def __init__(self, version: str, tell: Callable[[Outcome], None]) -> None:
+        self._version = version
+        self._tell = tell
+        self._pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    async def drain(self) -> None:
+        """There is always room: a result is 6 MB at most."""
+
+    def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
+        if failure is not None:
+            self._tell(Failed(self._version, failure.payload))
+        else:
+            self._tell(Succeeded(self._version, b"".join(self._pieces)))
+
+    def refuse(self, error: OndolError) -> None:
+        self._tell(Refused(429 if isinstance(error, TooManyRequests) else 500, str(error)))

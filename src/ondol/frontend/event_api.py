@@ -1,0 +1,46 @@
+"""Invoke with type Event, and InvokeAsync: from a request on the wire to an event that is kept.
+
+Source: API reference, Invoke and InvokeAsync. What is wrong with a request is told at once; 202 says that the event is
+durable, and nothing of what will become of it.
+"""
+
+from ondol.aws.identity import Caller
+from ondol.aws.invoke import InvokeParameters
+from ondol.aws.payload import check_payload
+from ondol.events.api import Event, Events
+from ondol.frontend.attempts import settings_of
+from ondol.frontend.payloads import read_payload
+from ondol.frontend.targets import Targets
+from ondol.http import Request, Response
+from ondol.model.ids import RequestId
+from ondol.model.limits import EVENT_PAYLOAD_BYTES
+from ondol.model.time import Clock
+
+TRACE_HEADER = "x-amzn-trace-id"
+
+
+class EventApi:
+    """Serves asynchronous invocations."""
+
+    def __init__(self, targets: Targets, events: Events, clock: Clock) -> None:
+        self._targets = targets
+        self._events = events
+        self._clock = clock
+
+    async def serve(
+        self, parameters: InvokeParameters, caller: Caller, request_id: RequestId, request: Request, response: Response
+    ) -> None:
+        """Answer with 202. Raises `CallerError`, and `PlatformError` if the event could not be kept."""
+        payload = await read_payload(request, parameters, EVENT_PAYLOAD_BYTES)
+        target = await self._targets.find(parameters.function, parameters.qualifier, caller)
+        event = Event(
+            request_id,
+            parameters.function,
+            parameters.qualifier,
+            check_payload(payload),
+            self._clock.wall(),
+            settings_of(target, parameters.qualifier),
+            trace=request.headers.get(TRACE_HEADER),
+        )
+        await self._events.accept(event)
+        response.send(202, (("x-amzn-RequestId", request_id),))
