@@ -1,6 +1,5 @@
 """Events' door, and what it asks of those who run functions."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -61,6 +60,18 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 Outcome = Succeeded | Failed | Refused
 
 
+class Observer(Protocol):
+    """Who is told how an attempt goes."""
+
+    def running(self) -> None:
+        """An environment has it. Told once or more, or not at all if it is refused."""
+        ...
+
+    def ended(self, outcome: Outcome) -> None:
+        """Told once, last."""
+        ...
+
+
 class Runnable(Protocol):
     """What an event is to run, as of now."""
 
@@ -72,8 +83,8 @@ class Runnable(Protocol):
         """Its reserved concurrency is 0."""
         ...
 
-    def run(self, request: RequestId, payload: bytes, trace: str | None, tell: Callable[[Outcome], None]) -> None:
-        """Begin one attempt; `tell` is called once, perhaps before this returns."""
+    def run(self, request: RequestId, payload: bytes, trace: str | None, observer: "Observer") -> None:
+        """Begin one attempt. The observer is told, perhaps before this returns."""
         ...
 
 

@@ -87,7 +87,7 @@ class AwsCourier:
 
 
 def _send_to_queue(client: Client, delivery: Delivery, _: str) -> None:
-    *_, account, name = delivery.destination.split(":")
+    account, name = delivery.destination.split(":")[4:6]
     url = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody=delivery.body, MessageAttributes=_attributes(delivery.attributes))
 

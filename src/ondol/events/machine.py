@@ -1,29 +1,42 @@
 """How many steps of each queue may be under way: so that one that is full does not hold up the others.
 
-Pure. Counted are the *young* ones, begun a moment ago and not over. Each queue may always have a few of them; beyond
-that all queues share. A function that takes its time thus gets as many environments as it may have, some each moment,
-while a burst of short calls is served by few.
+```
+ began ──▶ YOUNG ──running──▶ YOUNG, and it ages ──YOUTH later, `aged`──▶ under way, not counted ──ended──▶
+             └──────────ended──────────┴──────────ended──▶
+```
+
+Pure. Counted are the *young* steps: those that wait for an environment, or have run for a moment only. Each queue may
+always have a few of them; beyond that all queues share. So a function that takes its time gets as many environments as
+it may have, some each moment, while a burst of short calls is served by few: the steps of a queue do not age while
+they end faster than they would.
 """
 
 from ondol.model.errors import InvariantError
 from ondol.model.time import MILLISECOND, Instant
 
-OWN = 4
+OWN = 2
 """Young steps that each queue may have, whatever the others do."""
 
-SHARED = 32
+SHARED = 16
 """Young steps beyond those, of all queues together."""
 
 YOUTH = 250 * MILLISECOND
-"""Shorter than this most invocations are over. With 32 that makes 128 more under way each second."""
+"""Most invocations are shorter. One function of long ones gets 104 more environments a second (its shard's own steps
+and all the shared ones, four times), about what a function may grow by."""
 
 
 class Dispatch:
     """Which queues may begin steps. Steps are known by the ids of their messages."""
 
     def __init__(self) -> None:
-        self._young: dict[int, tuple[str, Instant]] = {}
-        """The oldest first."""
+        self._under_way: dict[int, str] = {}
+        """The queue of each step."""
+
+        self._young: set[int] = set()
+        self._turnovers: dict[str, _Turnover] = {}
+
+        self._running: dict[int, Instant] = {}
+        """Since when each young step that runs does; the longest first."""
 
         self._of: dict[str, int] = {}
         self._beyond = 0
@@ -39,36 +52,51 @@ class Dispatch:
             self._stalled[queue] = None
         return room
 
-    def began(self, step: int, queue: str, now: Instant) -> None:
-        if step in self._young:
+    def began(self, step: int, queue: str) -> None:
+        if step in self._under_way:
             raise InvariantError(f"step {step} of {queue} began twice")
-        self._young[step] = (queue, now)
+        self._under_way[step] = queue
+        self._young.add(step)
+        self._turnovers.setdefault(queue, _Turnover()).under_way += 1
         of = self._of[queue] = self.young(queue) + 1
         if of > OWN:
             self._beyond += 1
 
-    def ended(self, step: int) -> list[str]:
+    def running(self, step: int, now: Instant) -> None:
+        """An environment has it."""
+        if step in self._young:
+            self._running[step] = now
+
+    def ended(self, step: int, now: Instant) -> list[str]:
         """The queues, one at most, that are no longer stalled."""
-        return self._left(step) if step in self._young else []
+        queue = self._under_way.pop(step)
+        self._turnovers[queue].ended(now)
+        self._running.pop(step, None)
+        return self._left(step, queue) if step in self._young else []
 
     def aged(self, now: Instant) -> list[str]:
         """Leave out of account what is no longer young; answers the queues that are no longer stalled."""
         released: list[str] = []
-        for step, (_, began) in list(self._young.items()):
-            if began + YOUTH > now:
+        for step, since in list(self._running.items()):
+            if since + YOUTH > now:
                 break
-            released += self._left(step)
+            del self._running[step]
+            queue = self._under_way[step]
+            if self._turnovers[queue].is_fast(now):
+                self._running[step] = now
+            else:
+                released += self._left(step, queue)
         return released
 
     @property
     def ages_at(self) -> Instant | None:
         """When `aged` should be called, if anybody waits for it."""
-        if not self._stalled or not self._young:
+        if not self._stalled or not self._running:
             return None
-        return Instant(next(iter(self._young.values()))[1] + YOUTH)
+        return Instant(next(iter(self._running.values())) + YOUTH)
 
-    def _left(self, step: int) -> list[str]:
-        queue, _ = self._young.pop(step)
+    def _left(self, step: int, queue: str) -> list[str]:
+        self._young.discard(step)
         of = self._of[queue]
         if of == 1:
             del self._of[queue]
@@ -82,3 +110,32 @@ class Dispatch:
             return []
         del self._stalled[queue]
         return [queue]
+
+
+class _Turnover:
+    """How fast the steps of a queue end."""
+
+    __slots__ = ("_before", "_now", "_period", "under_way")
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self._period = 0
+        self._now = 0
+        self._before = 0
+
+    def ended(self, now: Instant) -> None:
+        self.under_way -= 1
+        self._turn(now)
+        self._now += 1
+
+    def is_fast(self, now: Instant) -> bool:
+        """Whether as many steps have ended lately as are under way: they last a youth or little more, on average."""
+        self._turn(now)
+        return self._before + self._now >= self.under_way
+
+    def _turn(self, now: Instant) -> None:
+        period = now // YOUTH
+        if period != self._period:
+            self._before = self._now if period == self._period + 1 else 0
+            self._now = 0
+            self._period = period

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 from ondol.background import Background
 from ondol.events.api import Event, Outcome, Refused, Runner
@@ -123,7 +122,7 @@ class EventsService:
                 self._watch_age()
                 await released.wait()
             for message in await self._queues.take(queue, room):
-                self._dispatch.began(message.id, queue, self._clock.now())
+                self._dispatch.began(message.id, queue)
                 self._under_way.add(message.id)
                 await self._begin(message)
 
@@ -143,8 +142,12 @@ class EventsService:
             if given_up is not None:
                 self._finish(message, given_up)
             else:
-                tell = partial(self._ended, message, event, settings)
-                runnable.run(event.request_id, event.payload, passed_on(event), tell)
+                attempt = _Attempt(self, message, event, settings)
+                runnable.run(event.request_id, event.payload, passed_on(event), attempt)
+
+    def _running(self, message: Message) -> None:
+        self._dispatch.running(message.id, self._clock.now())
+        self._watch_age()
 
     def _ended(self, message: Message, event: Event, settings: EventSettings, outcome: Outcome) -> None:
         decision = after(
@@ -196,7 +199,7 @@ class EventsService:
 
     def _over(self, message: Message) -> None:
         self._under_way.discard(message.id)
-        self._release(self._dispatch.ended(message.id))
+        self._release(self._dispatch.ended(message.id, self._clock.now()))
         if not self._under_way:
             self._nothing_under_way.set()
 
@@ -230,3 +233,21 @@ class EventsService:
             await self._put(event, 0)
         except StoreError as error:
             raise NotDelivered(str(error)) from error
+
+
+class _Attempt:
+    """An attempt under way: its `Observer`."""
+
+    __slots__ = ("_event", "_message", "_service", "_settings")
+
+    def __init__(self, service: EventsService, message: Message, event: Event, settings: EventSettings) -> None:
+        self._service = service
+        self._message = message
+        self._event = event
+        self._settings = settings
+
+    def running(self) -> None:
+        self._service._running(self._message)
+
+    def ended(self, outcome: Outcome) -> None:
+        self._service._ended(self._message, self._event, self._settings, outcome)

@@ -1,13 +1,10 @@
 """Attempts of asynchronous events, on the same way as every invocation: what the events service sees of a frontend."""
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
-from ondol.events.api import Failed, Outcome, Refused, Succeeded
+from ondol.events.api import Failed, Observer, Refused, Succeeded
 from ondol.frontend.directory import Target
 from ondol.frontend.invocations import Invocation, Invocations
-from ondol.frontend.payloads import WholePayload
 from ondol.frontend.targets import Targets
 from ondol.model.errors import OndolError, TooManyRequests
 from ondol.model.function import LATEST, EventSettings, FunctionKey
@@ -41,10 +38,10 @@ class RunnableTarget:
     def switched_off(self) -> bool:
         return self._target.view.reserved_concurrency == 0
 
-    def run(self, request: RequestId, payload: bytes, trace: str | None, tell: Callable[[Outcome], None]) -> None:
-        told = _Told(self._target.version.version, tell)
-        source = WholePayload(payload)
-        self._invocations.begin(Invocation(request, self._target, len(payload), source, told, trace=trace))
+    def run(self, request: RequestId, payload: bytes, trace: str | None, observer: Observer) -> None:
+        client = _Told(self._target.version.version, observer)
+        source = _Observed(payload, observer)
+        self._invocations.begin(Invocation(request, self._target, len(payload), source, client, trace=trace))
 
 
 def settings_of(target: Target, qualifier: str | None) -> EventSettings:
@@ -54,14 +51,32 @@ def settings_of(target: Target, qualifier: str | None) -> EventSettings:
     return settings if dead_letter is None else replace(settings, dead_letter=dead_letter)
 
 
+class _Observed:
+    """A `PayloadSource` whose payload is all here. That an environment reads it is how an attempt is seen to run."""
+
+    __slots__ = ("_observer", "_payload")
+
+    def __init__(self, payload: bytes, observer: Observer) -> None:
+        self._payload = payload
+        self._observer = observer
+
+    @property
+    def first(self) -> bytes:
+        self._observer.running()
+        return self._payload
+
+    async def read(self) -> bytes:
+        return b""
+
+
 class _Told:
     """A `Client` that nobody waits behind: gathers the result, and tells how the attempt ended."""
 
-    __slots__ = ("_pieces", "_tell", "_version")
+    __slots__ = ("_observer", "_pieces", "_version")
 
-    def __init__(self, version: str, tell: Callable[[Outcome], None]) -> None:
+    def __init__(self, version: str, observer: Observer) -> None:
         self._version = version
-        self._tell = tell
+        self._observer = observer
         self._pieces: list[bytes] = []
 
     def write(self, piece: bytes) -> None:
@@ -72,9 +87,9 @@ class _Told:
 
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
         if failure is not None:
-            self._tell(Failed(self._version, failure.payload))
+            self._observer.ended(Failed(self._version, failure.payload))
         else:
-            self._tell(Succeeded(self._version, b"".join(self._pieces)))
+            self._observer.ended(Succeeded(self._version, b"".join(self._pieces)))
 
     def refuse(self, error: OndolError) -> None:
-        self._tell(Refused(429 if isinstance(error, TooManyRequests) else 500, str(error)))
+        self._observer.ended(Refused(429 if isinstance(error, TooManyRequests) else 500, str(error)))

@@ -48,8 +48,11 @@ class InvocationHead(msgspec.Struct, frozen=True, gc=False):
 class PayloadSource(Protocol):
     """Where a payload comes from, in pieces."""
 
-    first: bytes
-    """What is here already, perhaps all of it: read nothing of this again."""
+    @property
+    def first(self) -> bytes:
+        """What is here already, perhaps all of it: `read` has nothing of this again. Looked at once the invocation
+        is in its environment's hands."""
+        ...
 
     async def read(self) -> bytes:
         """The next piece after `first`; empty at the end."""
