@@ -1,6 +1,7 @@
 """What those who run a function see of it, made from what is stored."""
 
 from ondol.control.catalog import Stored
+from ondol.control.event_invokes import settings_of
 from ondol.control.machine import Stage
 from ondol.control.records import AliasRecord, FunctionRecord, PublishedVersion, Running, Settings
 from ondol.control.urls import seen_url
@@ -27,6 +28,7 @@ def view_of(key: FunctionKey, stored: Stored, nearest_runtime: bool) -> Function
         reserved_concurrency=record.reserved_concurrency,
         policies={label: parse_policy(document) for label, document in record.policies.items()},
         urls=tuple(seen_url(label, url) for label, url in record.urls.items()),
+        event_settings={qualifier: settings_of(invoke) for qualifier, invoke in record.event_invokes.items()},
     )
 
 

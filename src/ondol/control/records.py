@@ -112,6 +112,16 @@ class UrlRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """None: never given, which means the same as BUFFERED but is not always shown."""
 
 
+class EventInvokeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a qualifier's asynchronous events are to be done with; None: never said, and then not shown."""
+
+    last_modified: WallTime
+    max_retries: int | None = None
+    max_age_s: int | None = None
+    on_success: str | None = None
+    on_failure: str | None = None
+
+
 class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Everything about a function that must change together. `settings` are `$LATEST`'s, as shown."""
 
@@ -133,6 +143,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reserved_concurrency: int | None = None
     folder: str | None = None
     """The directory of this machine that `$LATEST`'s code is taken from again whenever it changes."""
+    event_invokes: dict[str, EventInvokeRecord] = {}
+    """By qualifier, `$LATEST` included."""
 
     policies: dict[str, str] = {}
     """JSON documents by version or alias; under `$LATEST` the function's own."""

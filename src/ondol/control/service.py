@@ -15,6 +15,7 @@ from ondol.control.operations.aliases import AliasOperations
 from ondol.control.operations.code_signing import CodeSigningOperations
 from ondol.control.operations.concurrency import ConcurrencyOperations
 from ondol.control.operations.deletion import DeleteOperations
+from ondol.control.operations.event_invokes import EventInvokeOperations
 from ondol.control.operations.functions import FunctionOperations
 from ondol.control.operations.layer_permissions import LayerPermissionOperations
 from ondol.control.operations.layers import LayerOperations
@@ -134,6 +135,7 @@ class ControlService:
             **TagOperations(registry, code_signing).table(),
             **LayerOperations(layers, packages, clock).table(),
             **LayerPermissionOperations(layers, new_id).table(),
+            **EventInvokeOperations(registry, holders, clock).table(),
         }
 
     async def open(self) -> None:

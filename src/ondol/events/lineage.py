@@ -29,8 +29,7 @@ def passed_on(event: Event) -> str:
     """The header that the function is given: the event's own, or a new one, with this function added."""
     fields = _fields(event.trace or "")
     if "Root" not in fields:
-        digits = event.request_id.replace("-", "")
-        fields |= {"Root": f"1-{event.accepted // 1000:08x}-{digits[:24]}", "Parent": digits[-16:], "Sampled": "0"}
+        fields["Root"] = f"1-{event.accepted // 1000:x}-{event.request_id.replace('-', '')[:24]}"
     counts = _counts(fields)
     own = _hash(event.function)
     counts[own] = counts.pop(own, 0) + 1

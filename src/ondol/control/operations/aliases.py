@@ -94,10 +94,13 @@ class AliasOperations:
 
         def decide(stored: Stored | None) -> Edit | None:
             record = existing(key, stored).record
-            if parameters["Name"] not in record.aliases:
+            gone = parameters["Name"]
+            if gone not in record.aliases:
                 return None
-            aliases = {name: alias for name, alias in record.aliases.items() if name != parameters["Name"]}
-            return Edit(replace(record, aliases=aliases, policies=without_policy(record.policies, parameters["Name"])))
+            aliases = {name: alias for name, alias in record.aliases.items() if name != gone}
+            event_invokes = {name: invoke for name, invoke in record.event_invokes.items() if name != gone}
+            policies = without_policy(record.policies, gone)
+            return Edit(replace(record, aliases=aliases, event_invokes=event_invokes, policies=policies))
 
         await self._registry.change(key, decide)
         await self._holders.announce(key)
