@@ -210,7 +210,7 @@ def require_shape(shape: Shape | None, value: Any, where: str) -> None:
                 require_shape(shape.value, item, f"{where}{{}}")
         case "string":
             assert isinstance(value, str), where
-        case "integer" | "long":
+        case "integer" | "long" | "timestamp":
             assert type(value) is int, where
         case "double":
             assert isinstance(value, float), where
