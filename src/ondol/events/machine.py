@@ -46,8 +46,14 @@ class Dispatch:
         return self._of.get(queue, 0)
 
     def room(self, queue: str) -> int:
-        """How many steps of this queue may begin. After 0 it is stalled, until it is named by `ended` or `aged`."""
-        room = max(0, OWN - self.young(queue)) + SHARED - self._beyond
+        """How many steps of this queue may begin. After 0 it is stalled, until it is named by `ended` or `aged`.
+
+        The answer holds until a message comes. So a queue of which nothing is under way is promised its own alone.
+        """
+        young = self.young(queue)
+        if young == 0:
+            return OWN
+        room = max(0, OWN - young) + max(0, SHARED - self._beyond)
         if room == 0:
             self._stalled[queue] = None
         return room

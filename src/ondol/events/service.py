@@ -45,6 +45,7 @@ class EventsService:
         courier: Courier,
         chance: Callable[[], float],
         new_id: Callable[[], str],
+        shard: Callable[[FunctionKey], tuple[int, ...]] = shard_of,
     ) -> None:
         self._queues = queues
         self._clock = clock
@@ -52,6 +53,7 @@ class EventsService:
         self._runner = runner
         self._chance = chance
         self._new_id = new_id
+        self._shard = shard
         self._dispatch = Dispatch()
         self._deliveries = Deliveries(queues, schedule, chance, courier, self._invoke)
         self._takers: list[asyncio.Task[None]] = []
@@ -107,7 +109,7 @@ class EventsService:
     # Inside
 
     async def _put(self, event: Event, delay: int) -> None:
-        queue = queue_name(shortest(shard_of(event.function), self._load))
+        queue = queue_name(shortest(self._shard(event.function), self._load))
         await self._queues.put(queue, encode(event), delay)
 
     def _load(self, number: int) -> int:
