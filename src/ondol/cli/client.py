@@ -85,10 +85,7 @@ class Client:
 
     def invoke(self, name: str, payload: bytes, qualifier: str | None, want_log: bool) -> Invoked:
         """Run a function and wait for its result, however long it takes."""
-        query = {"Qualifier": qualifier} if qualifier else {}
-        headers = {"X-Amz-Log-Type": "Tail"} if want_log else {}
-        path = f"{_FUNCTIONS}/{quote(name, safe='')}/invocations"
-        reply = self._request("POST", path, "lambda", body=payload, query=query, headers=headers)
+        reply = self._invoke(name, payload, qualifier, {"X-Amz-Log-Type": "Tail"} if want_log else {})
         return Invoked(
             reply.body,
             reply.headers.get("X-Amz-Executed-Version", ""),
@@ -113,6 +110,11 @@ class Client:
             answer.close()
             connection.close()
 
+    def invoke_later(self, name: str, payload: bytes, qualifier: str | None) -> str:
+        """Have a function run when it can; the answer is the request's id."""
+        reply = self._invoke(name, payload, qualifier, {"X-Amz-Invocation-Type": "Event"})
+        return reply.headers.get("x-amzn-RequestId", "")
+
     def log_events(self, group: str, since_ms: int) -> Iterator[dict[str, Any]]:
         """Events of all streams of a group, by time."""
         parameters: dict[str, Any] = {"logGroupName": group, "startTime": since_ms}
@@ -130,6 +132,11 @@ class Client:
 
     def reset(self) -> dict[str, Any]:
         return self._json(self._request("POST", "/_ondol/reset", "lambda"))
+
+    def _invoke(self, name: str, payload: bytes, qualifier: str | None, headers: Mapping[str, str]) -> Reply:
+        query = {"Qualifier": qualifier} if qualifier else {}
+        path = f"{_FUNCTIONS}/{quote(name, safe='')}/invocations"
+        return self._request("POST", path, "lambda", body=payload, query=query, headers=headers)
 
     def _lambda(
         self, method: str, path: str, members: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None

@@ -23,6 +23,8 @@ def status(*, endpoint: Endpoint = DEFAULT_ENDPOINT, as_json: Json = False) -> N
         return
     environments = _rows(report.get("environments"))
     typer.echo(f"ondol {report.get('version', '?')} at {client.endpoint}: {_summary(report, environments)}.")
+    if (events := _events(report.get("events"))) is not None:
+        typer.echo(events)
     workers = _rows(report.get("workers"))
     if workers:
         typer.echo()
@@ -39,6 +41,13 @@ def _summary(report: Mapping[str, Any], environments: list[Mapping[str, Any]]) -
     detail = f" ({by_state})" if by_state else ""
     functions = f"{_count(report['functions'], 'function')}, " if "functions" in report else ""
     return f"{functions}{_count(len(environments), 'environment')}{detail}"
+
+
+def _events(counts: object) -> str | None:
+    """How many events and records of them wait, if any do."""
+    if not isinstance(counts, dict) or not any(counts.values()):
+        return None
+    return "Events: " + ", ".join(f"{_text(count)} {name.replace('_', ' ')}" for name, count in counts.items()) + "."
 
 
 def _count(number: object, noun: str) -> str:
