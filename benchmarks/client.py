@@ -108,9 +108,9 @@ async def in_parallel(work: Callable[[T], Awaitable[None]], items: Iterable[T], 
     await asyncio.gather(*(lane() for _ in range(width)))
 
 
-def wrk(port: int, function: str, connections: int, seconds: int) -> float:
-    """Invocations a second over so many connections. Raises `BenchmarkError` if any was not answered with 200."""
-    script = Path(__file__).with_name("invoke.lua")
+def wrk(port: int, function: str, connections: int, seconds: int, script_name: str = "invoke.lua") -> float:
+    """Invocations a second over so many connections. Raises `BenchmarkError` if any was not answered with success."""
+    script = Path(__file__).with_name(script_name)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
     command += [f"http://127.0.0.1:{port}{invoke_path(function)}", AUTHORIZATION, EVENT.decode()]
     report = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30).stdout

@@ -16,6 +16,7 @@ import callback
 import cold_rate
 import cold_start
 import dev_loop
+import events
 import idle_count
 import idle_memory
 import many_functions
@@ -45,6 +46,7 @@ FIGURES = {
         many_functions,
         node_latency,
         callback,
+        events,
         dev_loop,
         start_up,
         bare_kernel,

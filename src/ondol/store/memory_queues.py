@@ -4,12 +4,12 @@ As over the real stores, what is put can be taken a turn of the loop later at th
 """
 
 import asyncio
-import contextlib
 import heapq
 
 from ondol.model.time import SECOND, Clock, Instant
 from ondol.store.keys import check_message
 from ondol.store.protocol import Message
+from ondol.store.waiting import wait
 
 
 class _Line:
@@ -42,10 +42,8 @@ class MemoryQueues:
             if messages:
                 self._taken.update((message.id, message) for message in messages)
                 return messages
-            line.changed.clear()
             left_s = (line.waiting[0][0] - self._clock.now()) / SECOND if line.waiting else None
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(line.changed.wait(), left_s)
+            await wait(line.changed, left_s)
 
     def acknowledge(self, message: Message) -> None:
         self._taken.pop(message.id, None)

@@ -5,13 +5,13 @@ nothing. What waits is on disk alone, so that a long queue costs no memory.
 """
 
 import asyncio
-import contextlib
 
 from ondol.model.time import MILLISECOND, SECOND, Clock, WallTime
 from ondol.store.keys import check_message
 from ondol.store.message_writes import AcknowledgeWrite, Line, PurgeWrite, PutBackWrite, PutWrite
 from ondol.store.protocol import Message
 from ondol.store.sqlite import SqliteStore
+from ondol.store.waiting import wait
 
 READ_BYTES = 131_072
 """So much, or one message, is read in one breath: bodies are read on the loop."""
@@ -47,10 +47,8 @@ class SqliteQueues:
             messages, due = self._read(line, most)
             if messages:
                 return messages
-            line.changed.clear()
             left_s = None if due is None else (due - self._clock.wall()) * MILLISECOND / SECOND
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(line.changed.wait(), left_s)
+            await wait(line.changed, left_s)
 
     def acknowledge(self, message: Message) -> None:
         self._store.submit(AcknowledgeWrite(line=self._line(message.queue), id=message.id))
