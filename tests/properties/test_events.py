@@ -84,6 +84,13 @@ class Dispatching(RuleBasedStateMachine):
         del self.under_way[step]
         self.released(self.dispatch.ended(step, Instant(self.now)))
 
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def refuse(self, data: st.DataObject) -> None:
+        step = data.draw(st.sampled_from(sorted(self.under_way)))
+        del self.under_way[step]
+        self.dispatch.refused(step, Instant(self.now))
+
     @rule(passed=st.integers(1, 2 * YOUTH))
     def age(self, passed: int) -> None:
         self.now += passed
@@ -104,8 +111,8 @@ class Dispatching(RuleBasedStateMachine):
     def teardown(self) -> None:
         for step in list(self.under_way):
             self.released(self.dispatch.ended(step, Instant(self.now)))
-        assert not self.stalled or self.dispatch.young(min(self.stalled)) == 0, "somebody waits for ever"
-        assert not self.stalled
+        self.released(self.dispatch.aged(Instant(self.now + YOUTH)))
+        assert not self.stalled, "somebody waits for ever"
 
 
 TestDispatching = Dispatching.TestCase

@@ -76,3 +76,16 @@ def test_a_step_does_not_begin_twice() -> None:
     dispatch.began(1, "q")
     with pytest.raises(InvariantError):
         dispatch.began(1, "q")
+
+
+def test_a_refused_step_keeps_its_place_for_a_while_and_may_begin_again_meanwhile() -> None:
+    dispatch = Dispatch()
+    now = Instant(10 * YOUTH)
+    steps = begin(dispatch, "q", 0)
+    dispatch.refused(steps[0], now)
+    assert dispatch.room("q") == 0
+    assert dispatch.ended(steps[1], now) == ["q"]
+    dispatch.began(steps[0], "q")
+    assert dispatch.room("q") == 0
+    assert dispatch.aged(Instant(now + YOUTH)) == ["q"]
+    assert dispatch.room("q") == 1

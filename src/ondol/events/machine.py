@@ -8,7 +8,8 @@
 Pure. Counted are the *young* steps: those that wait for an environment, or have run for a moment only. Each queue may
 always have a few of them; beyond that all queues share. So a function that takes its time gets as many environments as
 it may have, some each moment, while a burst of short calls is served by few: the steps of a queue do not age while
-they end faster than they would.
+they end faster than they would. A step that was refused keeps its place for as long as youth lasts: what is throttled
+is read at a lower rate, as on AWS, and a long queue of it does not cost a processor.
 """
 
 from ondol.model.errors import InvariantError
@@ -34,6 +35,8 @@ class Dispatch:
 
         self._young: set[int] = set()
         self._turnovers: dict[str, _Turnover] = {}
+        self._holds = 0
+        """Places kept for refused steps, so far: each has a negative id."""
 
         self._running: dict[int, Instant] = {}
         """Since when each young step that runs does; the longest first."""
@@ -80,6 +83,19 @@ class Dispatch:
         self._running.pop(step, None)
         return self._left(step, queue) if step in self._young else []
 
+    def refused(self, step: int, now: Instant) -> None:
+        """It ended at once, and is to be tried again: its place is free when it would have aged."""
+        queue = self._under_way.pop(step)
+        self._running.pop(step, None)
+        if step not in self._young:
+            self._turnovers[queue].under_way -= 1
+            return
+        self._young.discard(step)
+        self._holds -= 1
+        self._under_way[self._holds] = queue
+        self._young.add(self._holds)
+        self._running[self._holds] = now
+
     def aged(self, now: Instant) -> list[str]:
         """Leave out of account what is no longer young; answers the queues that are no longer stalled."""
         released: list[str] = []
@@ -88,10 +104,13 @@ class Dispatch:
                 break
             del self._running[step]
             queue = self._under_way[step]
-            if self._turnovers[queue].is_fast(now):
+            if step < 0:
+                self._turnovers[queue].under_way -= 1
+                del self._under_way[step]
+            elif self._turnovers[queue].is_fast(now):
                 self._running[step] = now
-            else:
-                released += self._left(step, queue)
+                continue
+            released += self._left(step, queue)
         return released
 
     @property

@@ -192,16 +192,18 @@ class EventsService:
     def _acknowledge(self, message: Message) -> None:
         if not self._closed:
             self._queues.acknowledge(message)
+            self._release(self._dispatch.ended(message.id, self._clock.now()))
             self._over(message)
 
     def _put_back(self, message: Message, delay: int) -> None:
         if not self._closed:
             self._queues.put_back(message, delay)
+            self._dispatch.refused(message.id, self._clock.now())
+            self._watch_age()
             self._over(message)
 
     def _over(self, message: Message) -> None:
         self._under_way.discard(message.id)
-        self._release(self._dispatch.ended(message.id, self._clock.now()))
         if not self._under_way:
             self._nothing_under_way.set()
 
