@@ -381,6 +381,15 @@ def test_invoke_prints_the_result_and_the_log(terminal: Terminal, ondol: FakeOnd
     assert members["functionError"] is None
 
 
+def test_invoke_async_prints_the_request_id_and_waits_for_nothing(terminal: Terminal, ondol: FakeOndol) -> None:
+    ondol.functions["greet"] = {"FunctionName": "greet"}
+    ondol.result = (b"", {"x-amzn-RequestId": "some-id"})
+    assert terminal("invoke", "greet", "1", "--async") == (0, "some-id\n", "")
+    assert json.loads(terminal("invoke", "greet", "1", "--async", "--json").out) == {"requestId": "some-id"}
+    refused = terminal("invoke", "greet", "1", "--async", "--tail")
+    assert refused.code == 2 and "ondol logs greet" in refused.err
+
+
 def test_a_failed_function_ends_with_1(terminal: Terminal, ondol: FakeOndol) -> None:
     ondol.functions["greet"] = {"FunctionName": "greet"}
     ondol.result = (b'{"errorType":"KeyError"}', {"X-Amz-Function-Error": "Unhandled"})

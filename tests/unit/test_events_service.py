@@ -21,6 +21,7 @@ from ondol.store.protocol import Message, StoreError
 
 FUNCTION = FunctionKey(AccountId("123456789012"), Region("eu-west-1"), "fn")
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:queue"
+HANGS = "arn:aws:sqs:eu-west-1:123456789012:hangs"
 SUCCEEDED = Succeeded("$LATEST", b"1")
 FAILED = Failed("$LATEST", b'{"errorMessage": "no"}')
 THROTTLED = Refused(429, "Rate Exceeded.")
@@ -96,6 +97,8 @@ class World:
         asyncio.get_running_loop().call_later(self.duration_s, observer.ended, outcome)
 
     async def send(self, delivery: Delivery) -> None:
+        if delivery.destination == HANGS:
+            await asyncio.Event().wait()
         if self.refusals:
             self.refusals -= 1
             raise NotDelivered("nobody is there")
@@ -195,6 +198,21 @@ def test_a_record_is_sent_until_its_destination_has_it() -> None:
         assert world.delivered == [] and world.service.status()["undelivered"] == 1
         await asyncio.sleep(5)
         assert len(world.delivered) == 1 and world.service.status()["undelivered"] == 0
+
+    test(scenario)
+
+
+def test_a_destination_that_hangs_holds_up_neither_events_nor_other_destinations() -> None:
+    async def scenario(world: World) -> None:
+        world.settings = EventSettings(on_success=HANGS)
+        for number in range(50):
+            await world.accept(number)
+        world.settings = EventSettings(on_success=QUEUE)
+        await asyncio.sleep(1)
+        assert len(world.runs) == 50
+        await world.accept(50)
+        await asyncio.sleep(1)
+        assert [delivery.request_id for delivery in world.delivered] == ["r50"]
 
     test(scenario)
 
