@@ -21,7 +21,7 @@ from ondol.store.protocol import Message, StoreError
 
 FUNCTION = FunctionKey(AccountId("123456789012"), Region("eu-west-1"), "fn")
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:queue"
-HANGS = "arn:aws:sqs:eu-west-1:123456789012:hangs"
+HANGS = "arn:aws:sqs:eu-west-1:123456789012:stuck"
 SUCCEEDED = Succeeded("$LATEST", b"1")
 FAILED = Failed("$LATEST", b'{"errorMessage": "no"}')
 THROTTLED = Refused(429, "Rate Exceeded.")
