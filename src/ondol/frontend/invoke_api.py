@@ -41,7 +41,12 @@ class InvokeApi:
 
         Raises `CallerError`, which the caller frames, as what is awaited may.
         """
-        parameters = self._parse(match, request, caller)
+        if match.operation == OPERATION:
+            parameters = self._wire.parse_invoke(match, request.headers, caller)
+        elif match.operation == STREAM_OPERATION:
+            parameters = self._wire.parse_invoke_stream(match, request.headers, caller)
+        else:
+            parameters = self._wire.parse_invoke_async(match, caller)
         if parameters.type is InvocationType.EVENT:
             return self._event_api.serve(parameters, caller, request_id, request, response)
         payload = request.body.whole
@@ -54,13 +59,6 @@ class InvokeApi:
             require_permission(target, parameters.qualifier, caller)
         self._begin(parameters, target, payload, request_id, request=request, response=response)
         return None
-
-    def _parse(self, match: Match, request: Request, caller: Caller) -> InvokeParameters:
-        if match.operation == OPERATION:
-            return self._wire.parse_invoke(match, request.headers, caller)
-        if match.operation == STREAM_OPERATION:
-            return self._wire.parse_invoke_stream(match, request.headers, caller)
-        return self._wire.parse_invoke_async(match, caller)
 
     async def _serve_later(
         self, parameters: InvokeParameters, caller: Caller, request_id: RequestId, request: Request, response: Response
