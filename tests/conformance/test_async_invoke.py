@@ -170,3 +170,17 @@ def test_a_loud_function_does_not_delay_another(hasty: OndolProcess, functions: 
     lines_of(hasty, name, "got quiet", 1)
     assert time.monotonic() - began < 1.0
     assert Client(hasty.endpoint).status()["events"]["waiting"] > 50, "there was nothing to wait for"
+
+
+def test_a_reset_forgets_what_waits(hasty: OndolProcess, functions: Any, name: str) -> None:
+    create(functions, name, "import time\ndef h(event, context): time.sleep(2)", Timeout=20)
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    for number in range(20):
+        accept(functions, name, number)
+    control = Client(hasty.endpoint)
+    assert control.status()["events"]["waiting"] > 0
+    control.reset()
+    until = time.monotonic() + PATIENCE_S
+    while any(control.status()["events"].values()):
+        assert time.monotonic() < until, control.status()["events"]
+        time.sleep(0.02)

@@ -1,32 +1,17 @@
-"""Sends records to servers of other services: SQS, SNS, EventBridge, S3. By botocore, in threads.
-
-It decides with which call a record is sent, and that of every failure only the sentence counts. ondol acts as the
-function's account here, with an access key that is the account's number: a server that verifies signatures refuses it.
-"""
+"""Sends records to the servers of other services, in threads: the loop waits for none of them."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any
-
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TYPE_CHECKING
 
 from ondol.events.deliveries import LINES, TAKERS, NotDelivered
 from ondol.events.records import Delivery
 from ondol.model.endpoint import Endpoints
-from ondol.model.ids import AccountId
 
-CONNECT_S = 5
-ANSWER_S = 20
-
-_SECRET = "ondol"
-
-Client = Any
-"""botocore has no types."""
+if TYPE_CHECKING:
+    from ondol.events.aws_calls import AwsCalls
 
 
 class AwsCourier:
@@ -37,99 +22,22 @@ class AwsCourier:
         self._new_id = new_id
         self._threads = ThreadPoolExecutor(LINES * TAKERS, "deliveries")
         self._making = threading.Lock()
-        self._session: botocore.session.Session | None = None
-        self._clients: dict[tuple[str, str, AccountId], Client] = {}
+        self._calls: AwsCalls | None = None
 
     async def send(self, delivery: Delivery) -> None:
         service = delivery.service
-        if service not in _CALLS:
-            raise NotDelivered(f"nothing is ever sent to the service {service}")
         if self._endpoints.of(service) is None:
             raise NotDelivered(f"no server is configured for {service}: name one in ondol.toml under [endpoints]")
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._send, delivery)
-        except (BotoCoreError, ClientError) as error:
-            raise NotDelivered(str(error)) from error
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._send, delivery)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    # ---- in a thread
-
     def _send(self, delivery: Delivery) -> None:
-        _CALLS[delivery.service](self._client(delivery), delivery, self._new_id())
+        # botocore's clients take a fifth of a second to import, and most ondols never send a record.
+        from ondol.events.aws_calls import AwsCalls  # noqa: PLC0415
 
-    def _client(self, delivery: Delivery) -> Client:
-        service, named = delivery.destination.split(":")[2:4]
-        region, account = named or delivery.function.region, delivery.function.account
         with self._making:
-            client = self._clients.get((service, region, account))
-            if client is None:
-                client = self._clients[service, region, account] = self._make(service, region, account)
-        return client
-
-    def _make(self, service: str, region: str, account: AccountId) -> Client:
-        if self._session is None:
-            self._session = botocore.session.Session()
-        return self._session.create_client(
-            service,
-            region_name=region,
-            endpoint_url=str(self._endpoints.of(service)),
-            aws_access_key_id=account,
-            aws_secret_access_key=_SECRET,
-            config=Config(
-                connect_timeout=CONNECT_S,
-                read_timeout=ANSWER_S,
-                retries={"total_max_attempts": 1},
-                s3={"addressing_style": "path"},
-            ),
-        )
-
-
-def _send_to_queue(client: Client, delivery: Delivery, _: str) -> None:
-    account, name = delivery.destination.split(":")[4:6]
-    url = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
-    client.send_message(QueueUrl=url, MessageBody=delivery.body, MessageAttributes=_attributes(delivery.attributes))
-
-
-def _publish(client: Client, delivery: Delivery, _: str) -> None:
-    client.publish(
-        TopicArn=delivery.destination, Message=delivery.body, MessageAttributes=_attributes(delivery.attributes)
-    )
-
-
-def _put_event(client: Client, delivery: Delivery, _: str) -> None:
-    answer = client.put_events(
-        Entries=[
-            {
-                "EventBusName": delivery.destination,
-                "Source": "lambda",
-                "DetailType": f"Lambda Function Invocation Result - {'Success' if delivery.success else 'Failure'}",
-                "Detail": delivery.body,
-                "Resources": [delivery.destination, delivery.source],
-                "Time": datetime.fromtimestamp(delivery.at // 1000, UTC),
-            }
-        ]
-    )
-    if answer["FailedEntryCount"]:
-        entry = answer["Entries"][0]
-        raise NotDelivered(f"{entry.get('ErrorMessage')} ({entry.get('ErrorCode')})")
-
-
-def _put_object(client: Client, delivery: Delivery, id: str) -> None:
-    at = datetime.fromtimestamp(delivery.at / 1000, UTC)
-    key = f"aws/lambda/async/{delivery.function.name}/{at:%Y/%m/%d}/{at:%Y-%m-%dT%H.%M.%S}-{id}"
-    bucket = delivery.destination.rpartition(":")[2]
-    client.put_object(Bucket=bucket, Key=key, Body=delivery.body.encode(), ContentType="application/json")
-
-
-def _attributes(attributes: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, str]]:
-    return {name: {"DataType": kind, "StringValue": value} for name, (kind, value) in attributes.items()}
-
-
-_CALLS: Mapping[str, Callable[[Client, Delivery, str], None]] = {
-    "sqs": _send_to_queue,
-    "sns": _publish,
-    "events": _put_event,
-    "s3": _put_object,
-}
+            if self._calls is None:
+                self._calls = AwsCalls(self._endpoints)
+        self._calls.send(delivery, self._new_id())
