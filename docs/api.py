@@ -17,10 +17,6 @@ STORED = {
         ("PutRuntimeManagementConfig", "GetRuntimeManagementConfig"),
         "each runtime has one version, so when it would be updated makes no difference; another version is refused",
     ),
-    **dict.fromkeys(
-        ("PutFunctionRecursionConfig", "GetFunctionRecursionConfig"),
-        "recursive loops are not detected yet",
-    ),
 }
 """Operations whose settings are kept and shown, and change nothing else."""
 
@@ -28,7 +24,9 @@ NOTES = {
     "CreateFunction": "settings that are refused: see below",
     "UpdateFunctionConfiguration": "settings that are refused: see below",
     "UpdateFunctionCode": "settings that are refused: see below",
-    "Invoke": "invocation types RequestResponse and DryRun; Event is refused",
+    "Invoke": "type Event: see [asynchronous-invocations.md](asynchronous-invocations.md)",
+    "PutFunctionRecursionConfig": "loops of asynchronous invocations",
+    "PutFunctionEventInvokeConfig": "see [asynchronous-invocations.md](asynchronous-invocations.md)",
     "PutFunctionCodeSigningConfig": "to ondol no package is signed: Enforce lets nothing be deployed",
     "PutResourcePolicy": "of functions, versions and aliases; what would not be evaluated in it is refused",
     "CreateFunctionUrlConfig": "see [function-urls.md](function-urls.md)",

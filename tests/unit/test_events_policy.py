@@ -181,6 +181,7 @@ def test_an_event_that_came_through_its_function_sixteen_times_is_stopped() -> N
         event = replace(event, trace=passed_on(through_other))
     stopped = before(event, EventSettings(on_failure=QUEUE), False, NOW)
     assert record(stopped)["requestContext"]["condition"] == "RecursiveInvocation"
+    assert before(event, EventSettings(may_loop=True), False, NOW) is None
     third = FunctionKey(FUNCTION.account, FUNCTION.region, "third")
     assert before(replace(event, function=third), EventSettings(), False, NOW) is None
 

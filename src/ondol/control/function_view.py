@@ -28,6 +28,7 @@ def view_of(key: FunctionKey, stored: Stored, nearest_runtime: bool) -> Function
         reserved_concurrency=record.reserved_concurrency,
         policies={label: parse_policy(document) for label, document in record.policies.items()},
         urls=tuple(seen_url(label, url) for label, url in record.urls.items()),
+        may_loop=record.recursive_loop == "Allow",
         event_settings={qualifier: settings_of(invoke) for qualifier, invoke in record.event_invokes.items()},
     )
 

@@ -131,7 +131,7 @@ class ControlService:
             **PermissionOperations(registry, holders, new_id).table(),
             **UrlOperations(registry, holders, clock, url_secret).table(),
             **CodeSigningOperations(registry, code_signing, clock, new_id).table(),
-            **ManagementOperations(registry).table(),
+            **ManagementOperations(registry, holders).table(),
             **TagOperations(registry, code_signing).table(),
             **LayerOperations(layers, packages, clock).table(),
             **LayerPermissionOperations(layers, new_id).table(),

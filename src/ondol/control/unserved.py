@@ -5,7 +5,6 @@ from collections.abc import Mapping
 _MACHINES = "ondol runs functions on the machines that its operator has: it starts and stops none"
 _DURABLE = "durable executions are not there yet"
 _MAPPINGS = "event source mappings are not there yet"
-_ASYNCHRONOUS = "asynchronous invocations are not there yet"
 _PROVISIONED = "provisioned concurrency is not there yet"
 
 UNSERVED: Mapping[str, str] = {
@@ -33,13 +32,6 @@ UNSERVED: Mapping[str, str] = {
             *("ListEventSourceMappings", "UpdateEventSourceMapping"),
         ),
         _MAPPINGS,
-    ),
-    **dict.fromkeys(
-        (
-            *("InvokeAsync", "DeleteFunctionEventInvokeConfig", "GetFunctionEventInvokeConfig"),
-            *("ListFunctionEventInvokeConfigs", "PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig"),
-        ),
-        _ASYNCHRONOUS,
     ),
     **dict.fromkeys(
         (

@@ -53,7 +53,7 @@ def before(event: Event, settings: EventSettings, switched_off: bool, now: WallT
         return _given_up(event, settings, Condition.SWITCHED_OFF, None, now)
     if now > _latest(event, settings):
         return _given_up(event, settings, Condition.TOO_OLD, None, now)
-    if times_passed(event.trace, event.function) >= MOST_PASSES:
+    if not settings.may_loop and times_passed(event.trace, event.function) >= MOST_PASSES:
         return _given_up(event, settings, Condition.RECURSIVE, Refused(400, RECURSION), now)
     return None
 

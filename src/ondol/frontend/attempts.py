@@ -45,10 +45,12 @@ class RunnableTarget:
 
 
 def settings_of(target: Target, qualifier: str | None) -> EventSettings:
-    """Settings belong to the qualifier that was asked for, the dead-letter queue to the version that it means."""
+    """What the qualifier says that was asked for, the dead-letter queue of the version that it means, and the function."""
     settings = target.view.event_settings.get(qualifier or LATEST, _DEFAULT)
-    dead_letter = target.version.dead_letter
-    return settings if dead_letter is None else replace(settings, dead_letter=dead_letter)
+    dead_letter, may_loop = target.version.dead_letter, target.view.may_loop
+    if dead_letter is None and not may_loop:
+        return settings
+    return replace(settings, dead_letter=dead_letter, may_loop=may_loop)
 
 
 class _Observed:
@@ -78,6 +80,9 @@ class _Told:
         self._version = version
         self._observer = observer
         self._pieces: list[bytes] = []
+
+    def begin_stream(self, content_type: str) -> None:
+        """Never said of an attempt: nobody takes its result piece by piece."""
 
     def write(self, piece: bytes) -> None:
         self._pieces.append(piece)

@@ -58,6 +58,9 @@ class EventSettings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     dead_letter: str | None = None
     """ARN of the queue or topic that gets the event itself."""
 
+    may_loop: bool = False
+    """The function is not stopped when it calls itself."""
+
 
 class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
     """One version (or `$LATEST`) as it runs. Immutable: whatever changes how it runs makes a new `id`."""
@@ -117,6 +120,10 @@ class FunctionView(msgspec.Struct, frozen=True, gc=False):
     reserved_concurrency: int | None = None
     event_settings: Mapping[str, EventSettings] = {}
     """By qualifier, `$LATEST` included; one that is not there has the default ones."""
+
+    may_loop: bool = False
+    """As AWS's RecursiveLoop: Allow."""
+
     policies: Mapping[str, Policy] = {}
     """Who else may use it, by version or alias; under `$LATEST` the function's own."""
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
+from ondol.control.holders import Holders
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of, label_of
 from ondol.control.records import Edit
 from ondol.control.registry import Registry
@@ -20,8 +21,9 @@ _AUTO = "Auto"
 
 
 class ManagementOperations:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, holders: Holders) -> None:
         self._registry = registry
+        self._holders = holders
 
     def table(self) -> Operations:
         return {
@@ -58,6 +60,7 @@ class ManagementOperations:
             return Edit(replace(existing(key, stored).record, recursive_loop=parameters["RecursiveLoop"]))
 
         await self._registry.change(key, decide)
+        await self._holders.announce(key)
         return {"RecursiveLoop": parameters["RecursiveLoop"]}
 
     async def get_recursion(self, caller: Caller, parameters: Parameters) -> Answer:
