@@ -45,7 +45,7 @@ class RunnableTarget:
 
 
 def settings_of(target: Target, qualifier: str | None) -> EventSettings:
-    """What the qualifier says that was asked for, the dead-letter queue of the version that it means, and the function."""
+    """From the qualifier that was asked for, from the version that it means, and from the function."""
     settings = target.view.event_settings.get(qualifier or LATEST, _DEFAULT)
     dead_letter, may_loop = target.version.dead_letter, target.view.may_loop
     if dead_letter is None and not may_loop:
