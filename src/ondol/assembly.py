@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from ondol import __version__
 from ondol.aws.runtime_names import accepted_runtimes
 from ondol.aws.s3 import S3Packages
+from ondol.aws.sandbox_network import plan_network
 from ondol.aws.session import Session, Sessions
 from ondol.companion import Companion, check_installed
 from ondol.config import Config
@@ -45,6 +46,7 @@ from ondol.linux.clock import SystemClock
 from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.function import FunctionVersion
 from ondol.model.ids import CodeDigest, EnvironmentId, FrontendId, WorkerId
+from ondol.model.network import NetworkMode, SandboxNetwork
 from ondol.model.runtime import Runtime
 from ondol.model.time import Clock
 from ondol.placement.api import WorkerCapacity
@@ -124,6 +126,7 @@ class Platform:
         queues: Queues,
         blobs: DirectoryBlobs,
         secret: str,
+        network: SandboxNetwork,
     ) -> None:
         self._config = config
         self._catalog = catalog
@@ -151,6 +154,7 @@ class Platform:
             sandbox_api=self._serve_sandbox,
             debugpy=self._debugger,
             credentials=lambda version, environment: sessions.credentials(_session(version, environment)),
+            endpoints=network.variables,
         )
         self.manager = WorkerManagerService(
             config.keep_alive,
@@ -201,7 +205,7 @@ class Platform:
             log_queries=self.telemetry,
             links=CodeLinks(secret, clock),
             endpoints=config.endpoints,
-            sandbox_door=SandboxDoor(sessions, clock),
+            sandbox_door=SandboxDoor(sessions, clock) if network.mode is not NetworkMode.NONE else None,
             status=self.status,
             http=http,
             clock=clock,
@@ -294,7 +298,7 @@ async def _serve(config: Config) -> int:
     clock = SystemClock()
     references = check_images(config.runtimes, accepted_runtimes()) if config.runtimes else {}
     catalog = find(config.data_dir / "interpreters.json", references)
-    driver = JailDriver(config.data_dir, config.allow_hosts)
+    driver = JailDriver(config.data_dir, config.network)
     await driver.open(catalog.of_this_machine)
     drop_all()
     async with _accompanied(config) as completed:
@@ -318,6 +322,8 @@ async def _accompanied(config: Config) -> AsyncIterator[Config]:
 async def _serve_platform(config: Config, stop: "_Stop", clock: Clock, catalog: Catalog, driver: JailDriver) -> int:
     store = await SqliteStore.open(config.data_dir / "store.db")
     blobs = await DirectoryBlobs.open(config.data_dir / "blobs")
+    network = plan_network(config.network, config.allow_hosts, config.endpoints)
+    driver.relay(network.relayed)
     platform = Platform(
         config,
         clock=clock,
@@ -327,12 +333,14 @@ async def _serve_platform(config: Config, stop: "_Stop", clock: Clock, catalog: 
         queues=SqliteQueues(store, clock),
         blobs=blobs,
         secret=await _link_secret(store),
+        network=network,
     )
     try:
         port = await platform.open()
     except OSError:
         await driver.close()
         raise
+    driver.keep_to_itself(port)
     for shortfall in driver.capabilities.shortfalls:
         _tell(shortfall)
     # What is alive now stays alive: no later collection need look at it.

@@ -19,7 +19,7 @@ import msgspec
 from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
 from ondol.model.limits import MEBIBYTE, AccountLimits, EventSchedule, KeepAlive, LogLimits, Phases
-from ondol.model.network import AllowedHost, parse_allowed_hosts
+from ondol.model.network import AllowedHost, NetworkMode, parse_allowed_hosts
 from ondol.model.time import SECOND
 
 FILE = "ondol.toml"
@@ -33,7 +33,8 @@ _ENDPOINTS = "endpoints"
 _DEFAULT_ENDPOINT = "default"
 _ALLOW_HOSTS = "network.allow_hosts"
 _CODE_FOLDERS = "code.folders"
-_FLAGS = {_ALLOW_HOSTS: "allow-host", _CODE_FOLDERS: "hot-reload"}
+_NETWORK_MODE = "network.mode"
+_FLAGS = {_ALLOW_HOSTS: "allow-host", _CODE_FOLDERS: "hot-reload", _NETWORK_MODE: "network"}
 """Flags that are not called as their setting."""
 
 _SIGNING_NAME = re.compile(r"[a-z0-9-]+", re.ASCII)
@@ -91,6 +92,7 @@ class Config(msgspec.Struct, frozen=True):
     credentials: SessionCredentials | None = None
     """What ondol's own requests to those servers are signed with; from AWS's variables of the environment."""
 
+    network: NetworkMode = NetworkMode.RELAY
     allow_hosts: tuple[AllowedHost, ...] = ()
     """What functions reach of the host and its network."""
 
@@ -123,6 +125,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "data_dir": _Setting(str),
     "nearest_runtime": _Setting(bool),
     "with": _Setting(str, field="companion", choices=(MOTO,)),
+    _NETWORK_MODE: _Setting(str, field="network", choices=tuple(NetworkMode)),
     _ALLOW_HOSTS: _Setting(str),
     _CODE_FOLDERS: _Setting(str, field="code_folders"),
     "limits.concurrency": _Setting(int, 1),
@@ -336,6 +339,11 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         if server.port == port and _is_loopback(server.host):
             raise ConfigError(f"{_ENDPOINTS}.{service} names ondol itself, which listens on port {port}.")
     default = servers.pop(_DEFAULT_ENDPOINT, None)
+    tables["network"]["network"] = NetworkMode(tables["network"].get("network", NetworkMode.RELAY))
+    if tables["network"]["network"] is NetworkMode.NONE and tables["network"].get("allow_hosts"):
+        raise ConfigError(
+            "Hosts are allowed to functions that have no network: leave out --network none, or the hosts."
+        )
     return Config(
         data_dir=data_dir,
         endpoints=Endpoints(servers, default),

@@ -17,6 +17,14 @@ class Companion(enum.StrEnum):
     MOTO = "moto"
 
 
+class Network(enum.StrEnum):
+    """As `ondol.model.network.NetworkMode`, which takes longer to import."""
+
+    NONE = "none"
+    RELAY = "relay"
+    NAT = "nat"
+
+
 def up(
     *,
     port: Annotated[int | None, typer.Option(help="Where to listen; 0 for a free port.", show_default="4566")] = None,
@@ -51,6 +59,13 @@ def up(
             show_default=False,
         ),
     ] = None,
+    network: Annotated[
+        Network | None,
+        typer.Option(
+            help="How far functions reach: none, relay (what is named here), or nat (that and the internet).",
+            show_default="relay",
+        ),
+    ] = None,
     companion: Annotated[
         Companion | None,
         typer.Option(
@@ -69,6 +84,7 @@ def up(
         "nearest_runtime": nearest_runtime,
         "network.allow_hosts": allow_host or None,
         "code.folders": hot_reload or None,
+        "network.mode": None if network is None else network.value,
         "with": None if companion is None else companion.value,
     }
     try:

@@ -6,17 +6,11 @@ People's tools send everything to one port, so ondol serves what it has and pass
 
 from collections.abc import Mapping
 
+from ondol.aws.service_ids import OWN
 from ondol.model.endpoint import Endpoint, Endpoints
 
-LAMBDA = "lambda"
-LOGS = "logs"
-STS = "sts"
-
-OWN = frozenset({LAMBDA, LOGS, STS})
-"""Services that ondol serves itself, Lambda wholly and of the others the operations in `Served`."""
-
 Served = Mapping[str, frozenset[str]]
-"""Service to operations."""
+"""The operations that ondol serves of services of which it does not serve all."""
 
 
 class NoServer(Exception):

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterable, AsyncIterator
 from ondol.aws.identity import Caller
 from ondol.aws.protocols import failure, protocol_of
 from ondol.aws.reply import WireReply
+from ondol.aws.service_ids import LOGS, STS
 from ondol.aws.sts import OPERATIONS, action_of, caller_identity
 from ondol.aws.wire import LogsWire
 from ondol.frontend.answers import send_reply
-from ondol.frontend.door import LOGS, STS, NoServer, server_of
+from ondol.frontend.door import NoServer, server_of
 from ondol.frontend.forwarding import EndpointFailed, Forwarding
 from ondol.http import Request, Response
 from ondol.model.endpoint import Endpoints

@@ -9,6 +9,7 @@ import msgspec
 from ondol.aws.identity import Caller, caller_of
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
+from ondol.aws.service_ids import LAMBDA, OWN
 from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.control.api import Control
@@ -19,7 +20,7 @@ from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.debugging import PATH as DEBUG_PATH
 from ondol.frontend.debugging import Debugging
-from ondol.frontend.door import LAMBDA, OWN
+from ondol.frontend.directory import Directory
 from ondol.frontend.event_api import EventApi
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
@@ -31,7 +32,7 @@ from ondol.frontend.url_address import address_of
 from ondol.frontend.url_api import UrlApi
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
-from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
+from ondol.model.errors import AccessDenied, OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
 from ondol.model.time import Clock
@@ -57,7 +58,7 @@ class FrontendService:
         log_queries: LogQueries,
         links: CodeLinks,
         endpoints: Endpoints,
-        sandbox_door: SandboxDoor,
+        sandbox_door: SandboxDoor | None,
         status: Callable[[], dict[str, object]],
         http: HttpCommons,
         clock: Clock,
@@ -163,6 +164,8 @@ class FrontendService:
             await self._urls.serve(address, request_id, identify, request, response)
             return
         refuse_web_pages(request.headers)
+        if self._sandbox_door is None:
+            raise AccessDenied("The code of functions reaches nothing here: ondol was started with --network none.")
         claimed, _ = _claim(request)
         if claimed.service not in OWN:
             # The server that this goes on to judges for itself who may call it.

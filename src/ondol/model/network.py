@@ -1,13 +1,19 @@
-"""What code in sandboxes may reach beside the Runtime API and AWS's API, and by which names this machine is meant."""
+"""What code in sandboxes may reach beside its Runtime API, and by which names this machine is meant."""
 
+import enum
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
 
 RUNTIME_API_PORT = 9001
+LOOPBACK = "127.0.0.1"
+"""A sandbox's own, where whatever it reaches through ondol is found."""
+
 MOST_ALLOWED = 12
-"""So many listening sockets a sandbox can hand out in one message, beside what it always does."""
+MOST_RELAYED = 40
+"""Listening sockets that a sandbox hands out, beside what it always does."""
 
 _ALLOWED = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65_535
@@ -17,11 +23,43 @@ _LONGEST_HOST = 270
 """Characters of a name of DNS and a port: bounds what strangers make us keep."""
 
 
+class NetworkMode(enum.StrEnum):
+    """How far a function's network goes."""
+
+    NONE = "none"
+    """To its Runtime API, and no further."""
+
+    RELAY = "relay"
+    """To ondol's own API, the servers of `[endpoints]`, and the services of this machine that are allowed."""
+
+    NAT = "nat"
+    """To these, and to the internet."""
+
+
 class AllowedHost(msgspec.Struct, frozen=True):
     """A service that functions reach as `host.ondol.internal`, at its own port."""
 
     host: str
     port: int
+
+
+class Relayed(msgspec.Struct, frozen=True):
+    """A server, and the port of each sandbox's own loopback at which it is reached."""
+
+    at: int
+    host: str
+    port: int
+    tls: bool = False
+    """Its side of the way is encrypted; the sandbox's never leaves this machine."""
+
+
+class SandboxNetwork(msgspec.Struct, frozen=True):
+    """What the sandboxes of one ondol reach, and how their code learns of it."""
+
+    mode: NetworkMode = NetworkMode.RELAY
+    relayed: tuple[Relayed, ...] = ()
+    variables: Mapping[str, str] = {}
+    """Of every function's environment."""
 
 
 def parse_allowed_hosts(text: str) -> tuple[AllowedHost, ...]:

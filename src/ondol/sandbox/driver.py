@@ -101,6 +101,10 @@ class Guest(Protocol):
         """Bytes that the runtime's processes wrote to stdout or stderr."""
         ...
 
+    def told(self, text: str) -> None:
+        """What the driver has to say to whoever reads the function's log: one sentence, without an end."""
+        ...
+
     def exited(self, exit: Exit) -> None:
         """The runtime process ended. Output that it had written was delivered before."""
         ...

@@ -180,6 +180,9 @@ class EnvironmentShell:
         self._first_output = self._first_output or data
         self._log.output(data)
 
+    def told(self, text: str) -> None:
+        self._log.tell(text)
+
     def exited(self, exit: Exit) -> None:
         refusal = entrypoint_refusal(exit.code, self._first_output)
         end = End(exit.code, exit.signal, exit.out_of_memory, refusal)

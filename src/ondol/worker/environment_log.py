@@ -68,6 +68,10 @@ class EnvironmentLog:
         else:
             self._dropped += data.count(b"\n") or 1
 
+    def tell(self, text: str) -> None:
+        """ondol itself has something to say."""
+        self._write(self._clock.wall(), f"ondol: {text}\n")
+
     def end(self, report: Report) -> bytes:
         """The invocation is over; the answer is the last 4 KB of its log, if it was wanted."""
         wall = self._clock.wall()

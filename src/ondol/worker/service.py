@@ -1,7 +1,7 @@
 """The worker's shell: slots become environments here, invocations reach them, and what ends is cleared away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,6 +94,7 @@ class WorkerService:
         sandbox_api: SandboxApi | None = None,
         credentials: Credentials | None = None,
         debugpy: DebuggerPackage = no_debugger,
+        endpoints: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self._driver = driver
@@ -105,6 +106,7 @@ class WorkerService:
         self._slots = Slots(driver, settings.slots_ahead, settings.slots_at_once, new_id)
         self._sandbox_api = sandbox_api
         self._credentials = credentials
+        self._endpoints = endpoints
         self._environments: dict[EnvironmentId, EnvironmentShell] = {}
         self._doors: dict[EnvironmentId, DebuggerDoor] = {}
         self._debugpy = debugpy
@@ -309,7 +311,14 @@ class WorkerService:
         return StartSpec(
             code=version.code,
             layers=version.layers,
-            environment=function_variables(version, environment.stream, request.initialization, access, runtime.image),
+            environment=function_variables(
+                version,
+                environment.stream,
+                request.initialization,
+                access=access,
+                image=runtime.image,
+                endpoints=self._endpoints,
+            ),
             memory_mb=version.memory_mb,
             cpu_share=version.memory_mb / FULL_PROCESSOR_MB,
             tmp_mb=version.tmp_mb,

@@ -13,6 +13,8 @@ from ondol.telemetry.api import LogStream
 
 RUNTIME_API = "127.0.0.1:9001"
 
+ENDPOINT = "AWS_ENDPOINT_URL"
+
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 IMAGES_OWN = ("LANG", "LD_LIBRARY_PATH", "PATH", "TZ")
@@ -23,12 +25,16 @@ def function_variables(
     version: FunctionVersion,
     stream: LogStream,
     initialization: str,
+    *,
     access: SessionCredentials | None = None,
     image: ImageRoot | None = None,
+    endpoints: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Everything that the runtime process finds in its environment; with `access`, how its code reaches AWS's API.
 
     The variables of an `image` lie beneath, but for those that say where its own programs are and how they speak.
+    `endpoints` are those that lead SDKs to other services. A function that sets `AWS_ENDPOINT_URL` itself means all
+    services by it, and has none of them.
     """
     variables = {
         "AWS_REGION": version.function.region,
@@ -60,8 +66,10 @@ def function_variables(
             "AWS_SECRET_ACCESS_KEY": access.secret,
             "AWS_SESSION_TOKEN": access.token,
             # Not AWS's: there the name of each service leads to it.
-            "AWS_ENDPOINT_URL": f"http://{RUNTIME_API}",
+            ENDPOINT: f"http://{RUNTIME_API}",
         }
+        if endpoints and ENDPOINT not in version.environment:
+            variables |= endpoints
     if version.logs.application_level is not None:
         variables["AWS_LAMBDA_LOG_LEVEL"] = version.logs.application_level
     if version.runtime.startswith("nodejs"):

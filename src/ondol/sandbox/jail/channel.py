@@ -13,7 +13,7 @@ from typing import Any
 MAX_BYTES = 128 * 1024
 """Of one message; an environment has 4 KB of the function's own variables (AWS) and a little more."""
 
-MAX_DESCRIPTORS = 16
+MAX_DESCRIPTORS = 64
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from ondol.linux import cgroups, namespaces
 from ondol.model.ids import CodeDigest, SandboxId
-from ondol.model.network import AllowedHost
+from ondol.model.network import NetworkMode, Relayed
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Capabilities, Sandbox, SlotSpec
 from ondol.sandbox.errors import SandboxError, UnpackRefused
@@ -42,9 +42,11 @@ _DIRECTORIES = ("code", "images", "roots", "tmp", SCRATCH)
 class JailDriver:
     """See `ondol.sandbox.driver.Driver`. Needs root, and a data directory of its own."""
 
-    def __init__(self, data_dir: Path, allow_hosts: Sequence[AllowedHost] = ()) -> None:
+    def __init__(self, data_dir: Path, mode: NetworkMode = NetworkMode.RELAY) -> None:
         self._directory = data_dir
-        self._relay = RelayHandle(allow_hosts)
+        self._mode = mode
+        self._relay = RelayHandle(mode, self._refused)
+        self._own_ports: set[int] = set()
         self._lock = -1
         self._link: Link | None = None
         self._spawner: subprocess.Popen[bytes] | None = None
@@ -75,14 +77,23 @@ class JailDriver:
             await self.close()
             raise
 
+    def relay(self, relayed: Sequence[Relayed]) -> None:
+        """Have the sandboxes that are made from now on reach these."""
+        self._relay.lead(tuple(relayed))
+
+    def keep_to_itself(self, port: int) -> None:
+        """A port of the host that no function is told of: ondol's own."""
+        self._own_ports.add(port)
+
     async def create(self, spec: SlotSpec) -> Sandbox:
         link, groups = self._opened()
+        bound = self._relay.bound
         order = {
             "do": "create",
             "name": spec.sandbox,
             "runtime": spec.runtime.name,
             "account": spec.account,
-            "ports": self._relay.ports,
+            "bound": msgspec.to_builtins(bound),
         }
         if spec.runtime.image is not None:
             order["image"] = spec.runtime.image.digest
@@ -93,9 +104,9 @@ class JailDriver:
             raise
         if "problem" in answer:
             raise SandboxError(answer["problem"])
-        listener, output, *relayed = descriptors
-        self._relay.open(spec.sandbox, tuple(relayed))
-        for descriptor in relayed:
+        listener, output, *others = descriptors
+        self._relay.open(spec.sandbox, tuple(others), bound)
+        for descriptor in others:
             os.close(descriptor)
         created = JailSandbox(
             spec.sandbox, spec.runtime, link, groups, listener=listener, output=output, forget=self._forget
@@ -172,11 +183,16 @@ class JailDriver:
         self._relay.start()
         end = self._start_spawner(owner, FIRST_USER + USERS * (zlib.crc32(owner.encode()) % USER_BLOCKS))
         try:
-            channel.send(end, {"runtimes": described})
+            channel.send(end, {"runtimes": described, "network": self._mode})
             ready = await _first_message(end)
         except OSError as error:
             end.close()
             raise SandboxError(f"the spawner could not start: {error}") from error
+        if "problem" in ready:
+            end.close()
+            raise SandboxError(ready["problem"])
+        if ready["refusals"]:
+            self._relay.watch_refusals()
         self._link = Link(end, self._heard, self._lost)
         self._capabilities = Capabilities(
             driver="jail",
@@ -247,6 +263,14 @@ class JailDriver:
         else:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _refused(self, name: SandboxId, port: int, host: str) -> None:
+        sandbox = self._sandboxes.get(name)
+        if sandbox is not None and port not in self._own_ports:
+            sandbox.tell(
+                f"nothing listens at 127.0.0.1:{port} in the sandbox, but the host does: start ondol with "
+                f"--allow-host {host}:{port} and connect to host.ondol.internal:{port}"
+            )
 
     def _lost(self) -> None:
         for sandbox in self._sandboxes.values():

@@ -185,6 +185,11 @@ class JailSandbox:
         self._exit = _as_exit(status, out_of_memory)
         self._tell_exit_when_heard(self._loop.time() + LAST_WORDS_S)
 
+    def tell(self, text: str) -> None:
+        """Something that whoever reads the function's log should know."""
+        if self._guest is not None and not self._told:
+            self._guest.told(text)
+
     def spawner_lost(self) -> None:
         """Its processes are being ended by the kernel; heard once."""
         # In cgroups of version 1, what is frozen does not even die.

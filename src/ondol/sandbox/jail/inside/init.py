@@ -13,6 +13,7 @@ import socket
 from typing import Any, NoReturn
 
 from ondol.linux import capabilities, namespaces, process, seccomp
+from ondol.linux.route import Routes
 from ondol.sandbox.jail.inside import runtime
 
 TRACE_DAEMON = ("169.254.79.129", 2000)
@@ -29,6 +30,8 @@ def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse
     control = descriptors[0]
     try:
         os.setsid()
+        # Speaks to the namespace that is about to be left, the router's.
+        router = Routes() if plan["cable"] is not None else None
         namespaces.unshare(_NAMESPACES)
         namespaces.bring_up_loopback()
         trace_daemon = _stand_in_for_trace_daemon()
@@ -41,7 +44,7 @@ def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse
         os._exit(1)
     if pid != 0:
         _watch(control, roster, pid)
-    return runtime.run(socket.socket(fileno=control), plan, descriptors[1:], entries, rehearse)
+    return runtime.run(socket.socket(fileno=control), plan, descriptors[1:], entries, rehearse, router)
 
 
 def _stand_in_for_trace_daemon() -> int:

@@ -20,11 +20,16 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ondol.linux import capabilities, mounts, namespaces, process, seccomp
+from ondol.linux import capabilities, mounts, namespaces, process, refusals, seccomp
+from ondol.linux.route import Routes
 from ondol.sandbox.jail import channel
-from ondol.sandbox.jail.inside import extensions
+from ondol.sandbox.jail.inside import cable, extensions
 
-RUNTIME_API = ("127.0.0.1", 9001)
+LOOPBACK = "127.0.0.1"
+RUNTIME_API = (LOOPBACK, 9001)
+NAMES = (LOOPBACK, 53)
+"""Where a system that is told nothing asks for names (resolv.conf(5))."""
+
 BACKLOG = 64
 DESCRIPTORS = 1024
 HOSTNAME = "169-254-10-1"
@@ -41,15 +46,21 @@ _SEALED = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_EXECUTE
 
 
 def run(
-    control: socket.socket, plan: dict[str, Any], descriptors: list[int], roster: int, rehearse: Rehearse
+    control: socket.socket,
+    plan: dict[str, Any],
+    descriptors: list[int],
+    roster: int,
+    rehearse: Rehearse,
+    router: Routes | None,
 ) -> socket.socket:
     """Wait for the start; returns the connection to the Runtime API, or becomes another program.
 
     The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup. In `roster` the first
-    process reads whose ends to tell. `rehearse` is called while nobody waits.
+    process reads whose ends to tell. `rehearse` is called while nobody waits; `router` is where this sandbox's cable
+    leads, if it has one.
     """
     try:
-        connection = _prepare(control, plan, descriptors, roster, rehearse)
+        connection = _prepare(control, plan, descriptors, roster, rehearse, router)
         received = channel.receive(control)
         if received is None:
             os._exit(0)
@@ -85,7 +96,12 @@ def run(
 
 
 def _prepare(
-    control: socket.socket, plan: dict[str, Any], descriptors: list[int], roster: int, rehearse: Rehearse
+    control: socket.socket,
+    plan: dict[str, Any],
+    descriptors: list[int],
+    roster: int,
+    rehearse: Rehearse,
+    router: Routes | None,
 ) -> socket.socket:
     """All that can be done before the function is known."""
     output, tmp, *entrances = descriptors
@@ -94,9 +110,9 @@ def _prepare(
     # After the move, so that the group is the root of what this process sees in /proc/self/cgroup.
     namespaces.unshare(namespaces.NEW_CGROUP)
     os.setsid()
-    _raise_walls(plan, tmp)
+    _raise_walls(plan, tmp, router)
     listener = _listen(RUNTIME_API)
-    relayed = [_listen((RUNTIME_API[0], port)).detach() for port in plan["ports"]]
+    bound = [each.detach() for each in _bind(plan["bound"])]
     # The first connection is there before the function is known, so that a cold start need not make it.
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.connect(RUNTIME_API)
@@ -109,7 +125,7 @@ def _prepare(
     os.dup2(output, 2)
     rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
-    channel.send(control, {"prepared": True}, (listener.detach(), first, second, *relayed))
+    channel.send(control, {"prepared": True}, (listener.detach(), first, second, *bound))
     process.close_all_but(0, 1, 2, control.fileno(), connection.fileno(), roster)
     return connection
 
@@ -121,8 +137,22 @@ def _listen(address: tuple[str, int]) -> socket.socket:
     return listener
 
 
-def _raise_walls(plan: dict[str, Any], tmp: int) -> None:
+def _bind(bound: dict[str, Any]) -> list[socket.socket]:
+    """What is served outside: see `ondol.sandbox.jail.relay.Bound`."""
+    sockets = [_listen((LOOPBACK, port)) for port in bound["ports"]]
+    if bound["resolver"]:
+        asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        asked.bind(NAMES)
+        sockets += [_listen(NAMES), asked]
+    if bound["refusals"]:
+        sockets += refusals.watch()
+    return sockets
+
+
+def _raise_walls(plan: dict[str, Any], tmp: int, router: Routes | None) -> None:
     mounts.mount("proc", "/proc", "proc", _SEALED)
+    if router is not None:
+        cable.lay(router, plan["cable"])
     for path in plan["unwritable"]:
         mounts.bind(path, path, mounts.READ_ONLY | _SEALED)
     for path in plan["masked"]:

@@ -1,44 +1,97 @@
-"""The relay process: takes sockets that listen in sandboxes, and joins each connection to its target on the host.
+"""The relay process: takes sockets that sandboxes have bound, and connects them to what they lead to outside.
 
-Started by `ondol.sandbox.jail.relay.handle` with one socket, on which it is told what to open and close. It ends with
-the platform.
+Started by `ondol.sandbox.jail.relay.handle` with one socket, on which it is told what to open and close, and tells
+what was refused. It ends with the platform.
 """
 
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
+from typing import Any
+
+import msgspec
 
 from ondol.linux import capabilities, process
+from ondol.model.network import Relayed
 from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.relay import Bound
+from ondol.sandbox.jail.relay.joining import join
+from ondol.sandbox.jail.relay.refusals import Rate, Refusals, Tell
+from ondol.sandbox.jail.relay.resolver import Resolver, by_stream
 
 CONNECTIONS = 256
 """Of one sandbox at one time; one more is closed at once."""
 
-PIECE = 65_536
-CONNECT_S = 5.0
+PAUSE_S = 1.0
+"""Before another connection is taken when this process has no descriptor left for one."""
 
 
 class Opened:
     """What one sandbox has open."""
 
     def __init__(self) -> None:
-        self.servers: list[asyncio.Server] = []
-        self.joined: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[socket.socket] = []
+        self._joined: set[asyncio.Task[None]] = set()
+        self._resolver: Resolver | None = None
+        self._refusals: Refusals | None = None
+
+    def serve(self, listener: socket.socket, target: Relayed | None) -> None:
+        """Join what connects here to `target`, or, without one, to the host's name server."""
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        self._loop.add_reader(listener.fileno(), self._accept, listener, target)
+
+    def resolve(self, asked: socket.socket) -> None:
+        """Answer questions for names."""
+        self._resolver = Resolver(asked)
+
+    def watch(self, watching: list[socket.socket], rate: Rate, tell: Tell) -> None:
+        """Tell of ports of its own at which only the host has a server."""
+        self._refusals = Refusals(watching, rate, tell)
 
     def close(self) -> None:
-        for server in self.servers:
-            server.close()
-        for task in self.joined:
+        for listener in self._listeners:
+            self._loop.remove_reader(listener.fileno())
+            listener.close()
+        for task in self._joined:
             task.cancel()
+        if self._resolver is not None:
+            self._resolver.close()
+        if self._refusals is not None:
+            self._refusals.close()
+
+    def _accept(self, listener: socket.socket, target: Relayed | None) -> None:
+        try:
+            connection, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:
+            self._loop.remove_reader(listener.fileno())
+            self._loop.call_later(PAUSE_S, self._accept_again, listener, target)
+            return
+        if len(self._joined) >= CONNECTIONS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(join(connection, target or by_stream()))
+        self._joined.add(task)
+        task.add_done_callback(self._joined.discard)
+
+    def _accept_again(self, listener: socket.socket, target: Relayed | None) -> None:
+        if listener.fileno() >= 0:
+            self._loop.add_reader(listener.fileno(), self._accept, listener, target)
 
 
 class Relay:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._sandboxes: dict[str, Opened] = {}
+        self._rate = Rate()
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
@@ -53,56 +106,31 @@ class Relay:
             return
         order, descriptors = received
         if "open" in order:
-            opened = self._sandboxes[order["open"]] = Opened()
-            for descriptor, (host, port) in zip(descriptors, order["targets"], strict=True):
-                listener = socket.socket(fileno=descriptor)
-                listener.setblocking(False)
-                task = asyncio.get_running_loop().create_task(self._serve(opened, listener, host, port))
-                opened.joined.add(task)
-                task.add_done_callback(opened.joined.discard)
+            self._open(order, [socket.socket(fileno=descriptor) for descriptor in descriptors])
         elif (closed := self._sandboxes.pop(order["close"], None)) is not None:
             closed.close()
 
-    async def _serve(self, opened: Opened, listener: socket.socket, host: str, port: int) -> None:
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            if len(opened.joined) >= CONNECTIONS:
-                writer.transport.abort()
-                return
-            opened.joined.add(task)
-            try:
-                await _join(reader, writer, host, port)
-            finally:
-                opened.joined.discard(task)
+    def _open(self, order: dict[str, Any], sockets: list[socket.socket]) -> None:
+        name = order["open"]
+        bound = msgspec.convert(order["bound"], Bound)
+        if len(sockets) != bound.count:
+            # The kernel leaves out those for which this process has no room.
+            print(f"the relay has no descriptors left for sandbox {name}", file=sys.stderr, flush=True)
+            for each in sockets:
+                each.close()
+            return
+        opened = self._sandboxes[name] = Opened()
+        if bound.refusals:
+            opened.watch([sockets.pop(), sockets.pop()], self._rate, lambda *found: self._tell(name, *found))
+        if bound.resolver:
+            opened.resolve(sockets.pop())
+            opened.serve(sockets.pop(), None)
+        for listener, target in zip(sockets, msgspec.convert(order["targets"], list[Relayed]), strict=True):
+            opened.serve(listener, target)
 
-        opened.servers.append(await asyncio.start_server(connected, sock=listener, limit=PIECE))
-
-
-async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
-    """Carry bytes both ways until both have ended, or one is cut."""
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            target_reader, target_writer = await asyncio.open_connection(host, port, limit=PIECE)
-    except (OSError, TimeoutError):
-        writer.transport.abort()  # as refused as a connection can be once it was accepted
-        return
-    try:
-        await asyncio.gather(_carry(reader, target_writer), _carry(target_reader, writer))
-    except OSError:
-        pass
-    finally:
-        writer.transport.abort()
-        target_writer.transport.abort()
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes, no faster than it is taken, and then the end."""
-    while piece := await reader.read(PIECE):
-        writer.write(piece)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
+    def _tell(self, sandbox: str, port: int, host: str) -> None:
+        with contextlib.suppress(OSError):  # the platform is on its way out
+            channel.send(self._control, {"refused": sandbox, "port": port, "host": host})
 
 
 def main() -> None:
@@ -110,6 +138,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     process.set_name("ondol-relay")
     process.close_all_but(0, 1, 2, control.fileno())
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     capabilities.drop_all()
     process.set_no_new_privileges()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the platform drains first

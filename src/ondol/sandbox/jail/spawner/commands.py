@@ -1,7 +1,7 @@
 """The fixed commands that the spawner takes, and what it answers.
 
 ```
-create  name runtime account ports [image] ──▶ answer with 2 descriptors and 1 for each port
+create  name runtime account bound [image] ──▶ answer with 2 descriptors and those of what was to be bound
 start   name code layers ...    ──▶ answer                        freeze   name
 stop    name grace_s extensions_s ──▶ answer                      thaw     name
 throttle name share             reach    name ──▶ answer with 1 descriptor
@@ -120,7 +120,7 @@ class Commands:
             command = self._queue.popleft()
             name = command["name"]
             self._preparing[name] = command["number"]
-            slot = self._slots[name] = Slot(name, self._means, self, [int(port) for port in command["ports"]])
+            slot = self._slots[name] = Slot(name, self._means, self, _bound(command["bound"]))
             runtime = command["runtime"]
             if "image" in command:
                 runtime = self._zygotes.add_image(_name(command["image"]))
@@ -200,6 +200,12 @@ class Commands:
         if refused:
             answer[REFUSED] = True
         channel.send(self._platform, answer, descriptors)
+
+
+def _bound(what: dict[str, Any]) -> dict[str, Any]:
+    """What a sandbox is to bind: see `ondol.sandbox.jail.relay.Bound`."""
+    ports = [int(port) for port in what["ports"]]
+    return {"ports": ports, "resolver": bool(what["resolver"]), "refusals": bool(what["refusals"])}
 
 
 def _name(text: Any) -> str:

@@ -20,11 +20,12 @@ sys.path.append(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 )
 
-from ondol.linux import cgroups, mounts, namespaces, process
+from ondol.linux import cgroups, mounts, namespaces, process, refusals
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.spawner import SCRATCH, USERS
 from ondol.sandbox.jail.spawner.commands import Commands
 from ondol.sandbox.jail.spawner.events import EventLoop
+from ondol.sandbox.jail.spawner.router import NoRouter, Router
 from ondol.sandbox.jail.spawner.slot import DEFAULT_TMP_MB, Means, TmpSource
 from ondol.sandbox.jail.spawner.tmp_disks import TmpDirectories, TmpDisks
 from ondol.sandbox.jail.spawner.trees import Trees
@@ -45,7 +46,7 @@ def main() -> None:
         os.set_inheritable(inherited, False)
     scratch = _private_mounts(directory)
     groups = cgroups.probe(owner)
-    opening = Opening(platform, directory, scratch, groups, first_user)
+    opening = Opening(platform, directory, owner, scratch, groups, first_user=first_user)
     try:
         opening.begin()
         opening.events.run()
@@ -53,17 +54,27 @@ def main() -> None:
         pass  # the platform is gone: told so, or met while telling it something
     finally:
         _end_everything(groups)
+        opening.close()
 
 
 class Opening:
     """From the first message to the first command: find out what this machine can do, and say so."""
 
     def __init__(
-        self, platform: socket.socket, directory: str, scratch: str, groups: cgroups.Cgroups, first_user: int
+        self,
+        platform: socket.socket,
+        directory: str,
+        owner: str,
+        scratch: str,
+        groups: cgroups.Cgroups,
+        *,
+        first_user: int,
     ) -> None:
         self.events = EventLoop()
         self._platform = platform
         self._directory = directory
+        self._owner = owner
+        self._router: Router | None = None
         self._scratch = scratch
         self._groups = groups
         self._users = deque(range(first_user, first_user + USERS, 2))
@@ -90,19 +101,46 @@ class Opening:
         received = channel.receive(self._platform)
         if received is None:
             sys.exit(0)
+        try:
+            self._leave_network(received[0]["network"])
+        except NoRouter as lack:
+            channel.send(self._platform, {"problem": f"the network mode nat needs {lack}"})
+            sys.exit(0)
         code = f"{self._directory}/code"
         trees = Trees(code, self._scratch)
-        means = Means(self.events, self._groups, tmp, trees, self._users)
+        means = Means(self.events, self._groups, tmp, trees, users=self._users, router=self._router)
         # Archives are unpacked by a user that no sandbox ever has.
         unpacker = self._users.popleft()
         zygotes = Zygotes(self._directory, self._scratch, received[0]["runtimes"], self.events, unpacker)
         commands = Commands(self._platform, means, zygotes, code, unpacker)
         ready = {
             "tmp_limit": tmp.kind == "image",
+            "refusals": _can_watch_refusals(),
             "shortfalls": [*self._groups.shortfalls, *shortfalls],
         }
         channel.send(self._platform, ready)
         self.events.watch(self._platform.fileno(), commands.take)
+
+    def close(self) -> None:
+        """Leave the host as it was."""
+        if self._router is not None:
+            self._router.close()
+
+    def _leave_network(self, mode: str) -> None:
+        """What sandboxes are made from has no network, or is their router. Raises `NoRouter`."""
+        if mode == "nat":
+            self._router = Router(self._owner, self._users[0] // USERS)
+        else:
+            namespaces.unshare(namespaces.NEW_NETWORK)
+
+
+def _can_watch_refusals() -> bool:
+    try:
+        for watching in refusals.watch():
+            watching.close()
+    except OSError:
+        return False
+    return True
 
 
 def _private_mounts(directory: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from ondol.linux import cgroups, namespaces, process
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.spawner.events import EventLoop
+from ondol.sandbox.jail.spawner.router import Router
 from ondol.sandbox.jail.spawner.tmp_disks import MEGABYTE
 from ondol.sandbox.jail.spawner.trees import Trees
 from ondol.sandbox.jail.spawner.zygotes import Zygote
@@ -43,7 +44,14 @@ class Means:
     """What every slot is made with."""
 
     def __init__(
-        self, events: EventLoop, groups: cgroups.Cgroups, tmp: TmpSource, trees: Trees, users: deque[int]
+        self,
+        events: EventLoop,
+        groups: cgroups.Cgroups,
+        tmp: TmpSource,
+        trees: Trees,
+        *,
+        users: deque[int],
+        router: Router | None,
     ) -> None:
         self.events = events
         self.groups = groups
@@ -52,13 +60,20 @@ class Means:
         self.users = users
         """Free ones; the one after each is the sandbox's first process's."""
 
+        self.first_user = users[0]
+        self.router = router
+
+    def cable(self, user: int) -> dict[str, Any] | None:
+        """How the sandbox of this user joins the router, if there is one."""
+        return None if self.router is None else self.router.plan((user - self.first_user) // 2)
+
 
 class Listener(Protocol):
     """Who hears of a slot."""
 
     def prepared(self, slot: Slot, descriptors: tuple[int, ...]) -> None:
-        """The descriptors: the Runtime API's listener, the output's reading end, and the listeners at the ports that
-        were asked for; closed on return."""
+        """The descriptors: the Runtime API's listener, the output's reading end, and what else was to be bound; closed
+        on return."""
         ...
 
     def failed(self, slot: Slot, problem: str) -> None:
@@ -85,9 +100,9 @@ class Listener(Protocol):
 class Slot:
     """One sandbox, from the fork to the last trace."""
 
-    def __init__(self, name: str, means: Means, listener: Listener, ports: list[int]) -> None:
+    def __init__(self, name: str, means: Means, listener: Listener, bound: dict[str, Any]) -> None:
         self.name = name
-        self._ports = ports
+        self._bound = bound
         self._means = means
         self._listener = listener
         self._control: socket.socket | None = None
@@ -131,7 +146,8 @@ class Slot:
                 "user": self._user,
                 "first_user": self._user + 1,
                 "tmp": means.tmp.kind,
-                "ports": self._ports,
+                "bound": self._bound,
+                "cable": means.cable(self._user),
             }
             zygote.fork_slot(plan, tuple(given))
             self._zygote = zygote
@@ -258,10 +274,10 @@ class Slot:
             return
         message, descriptors = received
         if "prepared" in message:
-            listener, self._first, self._runtime, *relayed = descriptors
+            listener, self._first, self._runtime, *bound = descriptors
             self._means.events.watch(self._first, self._all_ended)
-            self._listener.prepared(self, (listener, self._output, *relayed))
-            for descriptor in (listener, self._output, *relayed):
+            self._listener.prepared(self, (listener, self._output, *bound))
+            for descriptor in (listener, self._output, *bound):
                 os.close(descriptor)
             self._output = -1
             if self._stopping:
