@@ -58,7 +58,7 @@ CONFIGURATION = {
     "hosts": "127.0.0.1 localhost localhost.localdomain host.ondol.internal\n::1 localhost localhost.localdomain\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
     "services: files\nprotocols: files\nnetworks: files\n",
-    "resolv.conf": "",
+    "resolv.conf": "nameserver 127.0.0.1\n",
     "localtime": "",
 }
 COPIED_CONFIGURATION = ("os-release", "protocols", "services")

@@ -67,6 +67,7 @@ _FIRST_NUMBER, _HOST_NUMBER = 1000, 1_000_000
 _SYSCTL = "/proc/sys/net"
 _SETTINGS = {
     "ipv4/ip_forward": "1",
+    "ipv4/icmp_ratelimit": "0",
     "ipv4/conf/all/rp_filter": "0",
     "ipv4/conf/default/rp_filter": "1",
     "ipv4/conf/all/send_redirects": "0",
