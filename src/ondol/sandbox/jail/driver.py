@@ -109,7 +109,14 @@ class JailDriver:
         for descriptor in others:
             os.close(descriptor)
         created = JailSandbox(
-            spec.sandbox, spec.runtime, link, groups, listener=listener, output=output, forget=self._forget
+            spec.sandbox,
+            spec.runtime,
+            link,
+            groups,
+            listener=listener,
+            output=output,
+            begun=self._relay.begin,
+            forget=self._forget,
         )
         self._sandboxes[spec.sandbox] = created
         return created

@@ -47,6 +47,7 @@ class JailSandbox:
         *,
         listener: int,
         output: int,
+        begun: Callable[[SandboxId], None],
         forget: Callable[[SandboxId], None],
     ) -> None:
         self._name = name
@@ -57,6 +58,7 @@ class JailSandbox:
         self._listener.setblocking(False)
         self._output = output
         self._measures: Measures | None = None
+        self._begun = begun
         self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._guest: Guest | None = None
@@ -115,6 +117,7 @@ class JailSandbox:
 
     def throttle(self) -> None:
         self._tell("throttle", share=self._share)
+        self._begun(self._name)
 
     def freeze(self) -> None:
         self._tell("freeze")

@@ -3,7 +3,7 @@
 ```
  sandbox: 127.0.0.1:5432 (its own) ──listening socket──▶ relay process ──▶ host: 127.0.0.1:5432
                     :53  ─────────── UDP and TCP ──────▶               ──▶ the host's name servers     (nat)
-                    who was refused ─ packet sockets ──▶               ──▶ does the host listen there?
+                    who was refused ──────────────────▶               ──▶ does the host listen there?
 ```
 
 The sockets are bound in each sandbox by its own set-up, before the lock-down, and handed out by descriptor. The relay
@@ -23,8 +23,8 @@ class Bound(msgspec.Struct, frozen=True):
     """Two at which names are asked for: one listens, one takes datagrams."""
 
     refusals: bool
-    """Two that hear which ports refused: `ondol.linux.refusals`."""
+    """Those that hear which ports refused: `ondol.linux.refusals.watch`."""
 
     @property
     def count(self) -> int:
-        return len(self.ports) + 2 * self.resolver + 2 * self.refusals
+        return len(self.ports) + 2 * self.resolver + 3 * self.refusals

@@ -67,6 +67,11 @@ class RelayHandle:
         if sockets:
             self._tell({"open": sandbox, "bound": msgspec.to_builtins(bound), "targets": self._targets}, sockets)
 
+    def begin(self, sandbox: SandboxId) -> None:
+        """Its function's code is at work from now on."""
+        if self._watches:
+            self._tell({"begin": sandbox})
+
     def close(self, sandbox: SandboxId) -> None:
         if self._process is not None:
             self._tell({"close": sandbox})

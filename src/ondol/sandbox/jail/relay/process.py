@@ -52,7 +52,13 @@ class Opened:
 
     def watch(self, watching: list[socket.socket], rate: Rate, tell: Tell) -> None:
         """Tell of ports of its own at which only the host has a server."""
-        self._refusals = Refusals(watching, rate, tell)
+        ipv4, ipv6, gone = watching
+        self._refusals = Refusals(ipv4, ipv6, gone, rate, tell)
+
+    def begin(self) -> None:
+        """The function's code is at work from now on."""
+        if self._refusals is not None:
+            self._refusals.begin()
 
     def close(self) -> None:
         for listener in self._listeners:
@@ -107,6 +113,9 @@ class Relay:
         order, descriptors = received
         if "open" in order:
             self._open(order, [socket.socket(fileno=descriptor) for descriptor in descriptors])
+        elif "begin" in order:
+            if (begun := self._sandboxes.get(order["begin"])) is not None:
+                begun.begin()
         elif (closed := self._sandboxes.pop(order["close"], None)) is not None:
             closed.close()
 
@@ -121,7 +130,8 @@ class Relay:
             return
         opened = self._sandboxes[name] = Opened()
         if bound.refusals:
-            opened.watch([sockets.pop(), sockets.pop()], self._rate, lambda *found: self._tell(name, *found))
+            watching, sockets = sockets[-3:], sockets[:-3]
+            opened.watch(watching, self._rate, lambda *found: self._tell(name, *found))
         if bound.resolver:
             opened.resolve(sockets.pop())
             opened.serve(sockets.pop(), None)

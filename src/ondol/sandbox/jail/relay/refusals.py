@@ -5,6 +5,7 @@ few ports, and of all sandboxes together not often.
 """
 
 import asyncio
+import contextlib
 import socket
 import sys
 import time
@@ -18,7 +19,11 @@ from ondol.model.time import Instant
 MOST_PORTS = 32
 """Of one sandbox that are looked up; from then on it is not watched."""
 
-MOST_PACKETS = 2_000
+MOST_HEARD = 10_000
+"""Words of the kernel on one sandbox; likewise."""
+
+START_S = 10.0
+ARMED_S = 60.0
 BURST = 20
 REFILL_PER_S = 1
 
@@ -42,38 +47,55 @@ class Rate:
 
 
 class Refusals:
-    """Watches one sandbox, by sockets that hear of each port that refused."""
+    """Watches one sandbox, by the sockets of `ondol.linux.refusals.watch`."""
 
-    def __init__(self, sockets: list[socket.socket], rate: Rate, tell: Tell) -> None:
-        self._sockets = sockets
+    def __init__(self, ipv4: socket.socket, ipv6: socket.socket, gone: socket.socket, rate: Rate, tell: Tell) -> None:
+        self._ipv4 = ipv4
+        self._sockets: tuple[socket.socket, ...] = (ipv4, ipv6, gone)
         self._rate = rate
         self._tell = tell
         self._seen: set[int] = set()
-        self._packets = 0
+        self._heard = 0
         self._loop = asyncio.get_running_loop()
-        for each in sockets:
+        for each, hear in ((ipv4, self._hear_segment), (ipv6, self._hear_segment), (gone, self._hear_gone)):
             each.setblocking(False)
-            self._loop.add_reader(each.fileno(), self._hear, each)
+            self._loop.add_reader(each.fileno(), hear, each)
+
+    def begin(self) -> None:
+        """The function's code is at work: what it needs at its start it asks for soon."""
+        self._loop.call_later(START_S, self._disarm)
 
     def close(self) -> None:
-        while self._sockets:
-            closed = self._sockets.pop()
-            self._loop.remove_reader(closed.fileno())
-            closed.close()
+        for each in self._sockets:
+            self._loop.remove_reader(each.fileno())
+            each.close()
+        self._sockets = ()
 
-    def _hear(self, heard: socket.socket) -> None:
-        try:
-            port = refusals.port_of(heard.recv(_BYTES))
-        except OSError:
-            return
-        self._packets += 1
-        if port not in self._seen:
+    def _hear_segment(self, heard: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            self._look_up(refusals.port_of(heard.recv(_BYTES), heard.family))
+
+    def _hear_gone(self, heard: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            port = refusals.port_of_gone(heard.recv(_BYTES))
+            if port == refusals.UNKNOWN:
+                refusals.arm(self._ipv4)
+                self._loop.call_later(ARMED_S, self._disarm)
+            self._look_up(port)
+
+    def _look_up(self, port: int | None) -> None:
+        self._heard += 1
+        if port and port not in self._seen:
             self._seen.add(port)
             found = host_listener(port)
             if found is not None and self._rate.take():
                 self._tell(port, found)
-        if self._packets == MOST_PACKETS or len(self._seen) == MOST_PORTS:
+        if self._heard == MOST_HEARD or len(self._seen) == MOST_PORTS:
             self.close()
+
+    def _disarm(self) -> None:
+        if self._sockets:
+            refusals.disarm(self._ipv4)
 
 
 def host_listener(port: int) -> str | None:
