@@ -19,7 +19,7 @@ import msgspec
 from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
 from ondol.model.limits import MEBIBYTE, AccountLimits, EventSchedule, KeepAlive, LogLimits, Phases
-from ondol.model.network import AllowedHost, NetworkMode, parse_allowed_hosts
+from ondol.model.network import NAMES_PORT, AllowedHost, NetworkMode, parse_allowed_hosts
 from ondol.model.time import SECOND
 
 FILE = "ondol.toml"
@@ -339,11 +339,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         if server.port == port and _is_loopback(server.host):
             raise ConfigError(f"{_ENDPOINTS}.{service} names ondol itself, which listens on port {port}.")
     default = servers.pop(_DEFAULT_ENDPOINT, None)
-    tables["network"]["network"] = NetworkMode(tables["network"].get("network", NetworkMode.RELAY))
-    if tables["network"]["network"] is NetworkMode.NONE and tables["network"].get("allow_hosts"):
-        raise ConfigError(
-            "Hosts are allowed to functions that have no network: leave out --network none, or the hosts."
-        )
+    network = _network(tables["network"])
     return Config(
         data_dir=data_dir,
         endpoints=Endpoints(servers, default),
@@ -355,8 +351,8 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         phases=Phases(**tables["phases"]),
         logs=LogLimits(**tables["logs"]),
         events=EventSchedule(**tables["events"]),
-        **tables["network"],
         **tables["code"],
+        **network,
         **top,
     )
 
@@ -366,6 +362,19 @@ def _credentials(environ: Mapping[str, str]) -> SessionCredentials | None:
     if not access_key or not secret:
         return None
     return SessionCredentials(access_key, secret, environ.get("AWS_SESSION_TOKEN", ""))
+
+
+def _network(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`[network]`, if what is in it goes together."""
+    mode = NetworkMode(table.get("network", NetworkMode.RELAY))
+    ports = [host.port for host in table.get("allow_hosts", ())]
+    if ports and mode is NetworkMode.NONE:
+        raise ConfigError(f"{_ALLOW_HOSTS} is set, but functions have no network: {_NETWORK_MODE} is none.")
+    if NAMES_PORT in ports and mode is NetworkMode.NAT:
+        raise ConfigError(
+            f"{_ALLOW_HOSTS} has port {NAMES_PORT}, at which functions ask for names: in nat it is taken."
+        )
+    return {**table, "network": mode}
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ondol.config import Config, ConfigError, load
-from ondol.model.network import AllowedHost
+from ondol.model.network import AllowedHost, NetworkMode
 from ondol.model.time import MILLISECOND, SECOND
 
 FULL = """
@@ -165,3 +165,24 @@ def test_folders_that_may_be_code_come_from_flags_variables_and_files(
         load({"code.folders": [str(tmp_path / "gone")]}, {})
     with pytest.raises(ConfigError, match="must be directories"):
         load({"code.folders": [1]}, {})
+
+
+def test_the_network_is_a_relay_until_something_else_is_named(tmp_path: Path) -> None:
+    assert load({}, {}).network is NetworkMode.RELAY
+    assert load({"network.mode": "nat"}, {}).network is NetworkMode.NAT
+    assert load({}, {"ONDOL_NETWORK_MODE": "none"}).network is NetworkMode.NONE
+    file = tmp_path / "ondol.toml"
+    file.write_text('[network]\nmode = "nat"\n')
+    assert load({}, {}, file).network is NetworkMode.NAT
+    with pytest.raises(ConfigError, match="--network must be none or relay or nat, not 'wide'"):
+        load({"network.mode": "wide"}, {})
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "complaint"),
+    [("none", "127.0.0.1:5432", "functions have no network"), ("nat", "127.0.0.1:53", "ask for names")],
+)
+def test_hosts_that_do_not_go_with_a_network(mode: str, host: str, complaint: str) -> None:
+    assert load({"network.allow_hosts": [host]}, {}).allow_hosts
+    with pytest.raises(ConfigError, match=complaint):
+        load({"network.allow_hosts": [host], "network.mode": mode}, {})

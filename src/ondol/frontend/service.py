@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ondol.aws.identity import Caller, caller_of
+from ondol.aws.protocols import failure, protocol_of
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
 from ondol.aws.service_ids import LAMBDA, OWN
@@ -32,7 +33,7 @@ from ondol.frontend.url_address import address_of
 from ondol.frontend.url_api import UrlApi
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
-from ondol.model.errors import AccessDenied, OndolError, ResourceNotFound, UnknownOperation
+from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
 from ondol.model.time import Clock
@@ -44,6 +45,8 @@ RESET_PATH = "/_ondol/reset"
 
 LARGEST_REQUEST = 6 * 1024**3
 """Bytes: above S3's 5 GB for one object. Operations of ondol's own have far lower limits."""
+
+_NO_NETWORK = "Code in a function reaches nothing but its Runtime API: ondol was started with --network none."
 
 
 class FrontendService:
@@ -155,23 +158,27 @@ class FrontendService:
     async def _answer_sandbox(
         self, environment: EnvironmentId, request_id: RequestId, request: Request, response: Response
     ) -> None:
+        door = self._sandbox_door
+        if door is None:
+            claimed, _ = _claim(request)
+            protocol = protocol_of(claimed.service, request.query, request.headers)
+            send_reply(response, failure(protocol, 403, "AccessDeniedException", _NO_NETWORK, request_id))
+            return
         address = address_of(request.headers.get("host", ""), request.path)
         if address is not None:
 
             async def identify(request: Request) -> Caller:
-                return caller_as(*await self._sandbox_door.verified(environment, request))
+                return caller_as(*await door.verified(environment, request))
 
             await self._urls.serve(address, request_id, identify, request, response)
             return
         refuse_web_pages(request.headers)
-        if self._sandbox_door is None:
-            raise AccessDenied("The code of functions reaches nothing here: ondol was started with --network none.")
         claimed, _ = _claim(request)
         if claimed.service not in OWN:
             # The server that this goes on to judges for itself who may call it.
             await self._others.serve(claimed.service, caller_of(claimed), request_id, request, response)
             return
-        session, scope = await self._sandbox_door.verified(environment, request)
+        session, scope = await door.verified(environment, request)
         caller = caller_as(session, scope)
         if scope.service != LAMBDA:
             await self._others.serve(scope.service, caller, request_id, request, response)

@@ -8,6 +8,9 @@ from functools import lru_cache
 import msgspec
 
 RUNTIME_API_PORT = 9001
+NAMES_PORT = 53
+"""Where a sandbox that reaches the internet asks for names."""
+
 LOOPBACK = "127.0.0.1"
 """A sandbox's own, where whatever it reaches through ondol is found."""
 

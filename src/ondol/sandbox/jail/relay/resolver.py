@@ -9,10 +9,9 @@ import contextlib
 import socket
 from pathlib import Path
 
-from ondol.model.network import Relayed
+from ondol.model.network import NAMES_PORT, Relayed
 
 CONFIGURATION = Path("/etc/resolv.conf")
-PORT = 53
 AT_ONCE = 64
 """Questions of one sandbox that wait for an answer; one more is not passed on, which whoever asks repeats."""
 
@@ -31,7 +30,7 @@ def name_servers() -> list[str]:
 
 def by_stream() -> Relayed:
     """Whom to ask what is too long for a datagram."""
-    return Relayed(PORT, name_servers()[0], PORT)
+    return Relayed(NAMES_PORT, name_servers()[0], NAMES_PORT)
 
 
 class Resolver:
@@ -72,7 +71,7 @@ class Resolver:
         family = socket.AF_INET6 if ":" in server else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as asking:
             asking.setblocking(False)
-            asking.connect((server, PORT))
+            asking.connect((server, NAMES_PORT))
             asking.send(question)
             async with asyncio.timeout(ANSWER_S):
                 return await self._loop.sock_recv(asking, LARGEST)
