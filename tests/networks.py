@@ -24,6 +24,9 @@ SERVICE = "20.9.9.9"
 NAME = "service.played.test"
 METADATA = "169.254.169.254"
 PRIVATE = ("10.1.2.3", "172.16.1.2", "192.168.1.2", "100.64.0.9")
+SILENT_NAME = "silent.played.test"
+"""Nobody answers to it."""
+
 LONG_NAME = "long.played.test"
 """Has too many addresses for a datagram."""
 
@@ -125,7 +128,8 @@ def _answer(datagrams: socket.socket) -> None:
         question, asker = datagrams.recvfrom(512)
         if not question:
             return
-        datagrams.sendto(_reply(question, whole=False), asker)
+        if _asked(question)[0] != SILENT_NAME:
+            datagrams.sendto(_reply(question, whole=False), asker)
 
 
 def _serve(listener: socket.socket) -> None:

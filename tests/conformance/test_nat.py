@@ -1,8 +1,10 @@
 """Functions reach the internet, by name, and nothing else that is not theirs; on a host that the tests play."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from lambda_calls import invoke
 
 import networks
 from networks import HOST, LONG_NAME, METADATA, NAME, PORT, PRIVATE, SERVICE, Internet
-from ondol_process import OndolProcess, create
+from ondol_process import ONDOL, OndolProcess, create
 
 pytestmark = pytest.mark.root
 
@@ -99,10 +101,6 @@ def test_nobody_reaches_into_a_sandbox(process: OndolProcess, internet: Internet
     assert internet.connect(address, 7777) == "TimeoutError"
 
 
-def test_moto_and_allowed_hosts_are_not_needed_for_it(call: Callable[..., Any]) -> None:
-    assert call("reach", host="host.ondol.internal", port=PORT) == "ConnectionRefusedError"
-
-
 def remains() -> list[str]:
     """What of the mode nat is there on the played host."""
     found = [name for _, name in socket.if_nameindex() if name.startswith("ondol-")]
@@ -153,6 +151,24 @@ def test_a_killed_one_leaves_nothing_and_the_next_one_knows_what_forwarding_was(
         with ondol:
             assert forwarding() == "1"
         assert forwarding() == "0"
+
+
+def test_a_machine_that_cannot_have_it_is_told_why_in_one_sentence(tmp_path: Path) -> None:
+    # As in a container that is not privileged.
+    script = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"'
+    command = ["unshare", "--net", "--mount", "sh", "-c", script, "-", ONDOL]
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=60)
+
+    ended = run("up", "--network", "nat", "--port", "0", "--data-dir", tmp_path / "data")
+    assert ended.returncode == 1
+    assert "the network mode nat needs power over the network and a writable /proc/sys/net" in " ".join(
+        ended.stderr.split()
+    )
+    assert "Traceback" not in ended.stderr
+    report = json.loads(run("doctor", "--json").stdout)
+    assert report["internet"]["possible"] is False and "/proc/sys/net" in report["internet"]["needs"]
 
 
 def spawner_of(pid: int) -> int:

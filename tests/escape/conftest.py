@@ -16,6 +16,7 @@ import pytest
 
 from lone_guest import LoneGuest
 from ondol.model.ids import CodeDigest, SandboxId
+from ondol.model.network import NetworkMode
 from ondol.model.runtime import Runtime
 from ondol.runtimes import catalog
 from ondol.sandbox.driver import Exit, Sandbox, SlotSpec, StartSpec
@@ -31,6 +32,7 @@ class Guard(LoneGuest):
 
     def __init__(self) -> None:
         self.written = bytearray()
+        self.told_of: list[str] = []
         self.exit: Exit | None = None
         self.changed = asyncio.Event()
         self.transports: list[asyncio.Transport] = []
@@ -41,6 +43,10 @@ class Guard(LoneGuest):
 
     def output(self, data: bytes) -> None:
         self.written += data
+        self.changed.set()
+
+    def told(self, text: str) -> None:
+        self.told_of.append(text)
         self.changed.set()
 
     def exited(self, exit: Exit) -> None:
@@ -100,10 +106,10 @@ class Prisoner:
 class Prison:
     """An open jail driver, and the event loop it lives on."""
 
-    def __init__(self, directory: Path, runtime: Runtime) -> None:
+    def __init__(self, directory: Path, runtime: Runtime, mode: NetworkMode = NetworkMode.RELAY) -> None:
         self.directory = directory
         self.runner = asyncio.Runner()
-        self.driver = JailDriver(directory)
+        self.driver = JailDriver(directory, mode)
         self._runtime = runtime
         self._made = 0
         self.runner.run(self.driver.open([runtime]))
@@ -159,8 +165,12 @@ class Prison:
 
 
 @pytest.fixture(scope="session")
-def prison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prison]:
-    runtime = catalog.find().resolve(f"python3.{sys.version_info[1]}", nearest=True)
+def runtime() -> Runtime:
+    return catalog.find().resolve(f"python3.{sys.version_info[1]}", nearest=True)
+
+
+@pytest.fixture(scope="session")
+def prison(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prison]:
     prison = Prison(tmp_path_factory.mktemp("prison"), runtime)
     yield prison
     prison.close()

@@ -8,6 +8,8 @@ import os
 import platform
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,11 +62,14 @@ def examine(config: "Config") -> dict[str, Any]:
     images = _images(config)
     runtimes = {name: runtime.version for name, runtime in find().runtimes.items()}
     enforced, problem, shortfalls = _sandboxes(config.data_dir)
+    internet_needs = _missing_for_internet()
     room = _nearest_existing(config.data_dir)
     free_mb = shutil.disk_usage(room).free >> 20
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     advice = [f"Functions cannot run here: {problem}."] if problem else []
     advice += shortfalls
+    if internet_needs and config.network == "nat":
+        advice.append(f"ondol cannot start: the network mode nat needs {internet_needs}. Choose relay instead.")
     if not any(name.startswith("python") for name in runtimes):
         advice.append("No Python was found that a function could run on: install one, from 3.8 to 3.14.")
     advice += [
@@ -84,7 +89,7 @@ def examine(config: "Config") -> dict[str, Any]:
         )
     return {
         "version": ondol.__version__,
-        "usable": problem is None,
+        "usable": problem is None and not (internet_needs and config.network == "nat"),
         "machine": {
             "kernel": f"{platform.system()} {platform.release()}",
             "architecture": platform.machine(),
@@ -94,6 +99,7 @@ def examine(config: "Config") -> dict[str, Any]:
             "descriptors": descriptors,
         },
         "sandboxes": enforced,
+        "internet": {"possible": internet_needs is None, "needs": internet_needs},
         "runtimes": {name: version for name, version in runtimes.items() if name not in images},
         "images": images,
         "data_dir": {"path": str(config.data_dir), "free_mb": free_mb},
@@ -150,6 +156,15 @@ def _sandboxes(data_dir: Path) -> tuple[dict[str, Any] | None, str | None, list[
     return enforced, None, list(found.shortfalls)
 
 
+def _missing_for_internet() -> str | None:
+    """What this machine lacks to give functions the internet."""
+    from ondol.sandbox.jail import spawner  # noqa: PLC0415 - `ondol --help` does without
+
+    program = Path(spawner.__file__).with_name("router_probe.py")
+    tried = subprocess.run([sys.executable, "-I", "-S", program], check=False, capture_output=True, text=True)
+    return None if tried.returncode == 0 else tried.stderr.strip().rpartition("\n")[2]
+
+
 def _nearest_existing(directory: Path) -> Path:
     return next(place for place in (directory, *directory.parents) if place.is_dir())
 
@@ -167,6 +182,7 @@ def _show(report: dict[str, Any]) -> None:
     else:
         for name, text in _ENFORCED.items():
             _mark(report["sandboxes"][name], text)
+    _mark(report["internet"]["possible"], "functions can have the internet (--network nat)")
     typer.secho("\nRuntimes", bold=True)
     for name, version in report["runtimes"].items():
         _mark(True, name if name.startswith("provided") else f"{name} ({version})")

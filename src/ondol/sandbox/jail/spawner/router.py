@@ -92,7 +92,7 @@ class Router:
         network = f"{_address(self._base)}/{32 - BLOCK_BITS}"
         with _needing("nf_tables in the kernel, with nft_masq, nft_ct and nft_fib_ipv4"):
             self._table = nftables.OwnedTable(name, _host_rules(name, network))
-        with _needing("power over the network (CAP_NET_ADMIN, a writable /proc/sys/net)"):
+        with _needing("power over the network and a writable /proc/sys/net"):
             host = Routes()
             with contextlib.suppress(OSError):
                 host.remove_link(name)  # of one that was killed just now
@@ -107,6 +107,8 @@ class Router:
         with _needing("policy routing in the kernel"):
             host.add_route(network, _HOST_NUMBER + block)
             self._lay_routes()
+        with _needing("leave to forward packets (net.ipv4.ip_forward)"):
+            self._forwarding.turn_on()
         host.close()
 
     def plan(self, number: int) -> dict[str, Any]:
@@ -134,13 +136,16 @@ class Router:
 
 
 class Forwarding:
-    """The host's readiness to forward packets: on while any ondol needs it, and then as it was."""
+    """The host's readiness to forward packets: on while any ondol needs it, and then as it was. All raise `OSError`."""
 
     def __init__(self) -> None:
-        """In the host's network namespace. Raises `OSError`."""
+        """In the host's network namespace, to which this then belongs."""
         self._switch = os.open(f"{_SYSCTL}/ipv4/ip_forward", os.O_RDWR | os.O_CLOEXEC)
         # As long-lived as the switch: until the machine, or this namespace, ends.
         self._note = f"/run/ondol-forwarding-{os.stat('/proc/self/ns/net').st_ino}"
+        self._shared = -1
+
+    def turn_on(self) -> None:
         self._shared = os.open(self._note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._shared, fcntl.LOCK_SH)
         if os.pread(self._switch, 1, 0) == b"0":
@@ -193,7 +198,7 @@ def _needing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NoRouter(f"{what} ({error})") from error
+        raise NoRouter(f"{what}: {error}") from error
 
 
 def _address(number: int) -> str:
