@@ -27,10 +27,11 @@ def h(event, context):
 
 def reach(event):
     try:
-        with socket.create_connection((event["host"], event["port"]), 1) as connection:
-            return connection.recv(100).decode()
+        connection = socket.create_connection((event["host"], event["port"]), 1)
     except OSError as error:
         return type(error).__name__
+    with connection:
+        return connection.recv(100).decode()
 
 def resolve(event):
     try:
