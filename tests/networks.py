@@ -8,6 +8,7 @@
 import contextlib
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ondol.linux import namespaces
-from ondol.linux.netlink import NETFILTER
+from ondol.linux.netlink import ACKNOWLEDGE, CREATE, NETFILTER, Message, NetlinkSocket, attribute, nested, text
 from ondol.linux.route import LOOPBACK, End, Routes
 from ondol.sandbox.jail.relay.resolver import name_servers
 
@@ -95,6 +96,24 @@ def tables() -> bytes:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as asking:
         asking.send(bytes.fromhex("14000000010a0103 0100000000000000 02000000"))
         return asking.recv(65536)
+
+
+def drop_forwarded(name: str) -> NetlinkSocket:
+    """A firewall here, until it is closed, that drops what is forwarded, as container engines' do."""
+    family = struct.pack("=BBH", socket.AF_INET, 0, 0)
+    hook = nested(4, attribute(1, struct.pack(">I", 2)), attribute(2, struct.pack(">i", 0)))
+    chain = text(1, name) + text(3, "forward") + hook + attribute(5, struct.pack(">I", 0)) + text(7, "filter")
+    batch = struct.pack(">BBH", 0, 0, 10)
+    firewall = NetlinkSocket(NETFILTER)
+    firewall.perform(
+        Message("begin", 16, 0, batch),
+        Message(
+            "make a table", 0xA00, CREATE | ACKNOWLEDGE, family + text(1, name) + attribute(2, struct.pack(">I", 2))
+        ),
+        Message("make a chain", 0xA03, CREATE | ACKNOWLEDGE, family + chain),
+        Message("end", 17, 0, batch),
+    )
+    return firewall
 
 
 @contextlib.contextmanager

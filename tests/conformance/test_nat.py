@@ -172,6 +172,17 @@ def test_a_machine_that_cannot_have_it_is_told_why_in_one_sentence(tmp_path: Pat
     assert report["internet"]["possible"] is False and "/proc/sys/net" in report["internet"]["needs"]
 
 
+def test_a_firewall_that_may_be_in_the_way_is_named(tmp_path: Path) -> None:
+    with networks.played():
+        firewall = networks.drop_forwarded("guard")
+        with OndolProcess(tmp_path / "data", {"NETWORK_MODE": "nat"}) as process:
+            said = process.complaints()
+        firewall.close()
+        assert "drops what it forwards (guard forward)" in said and "the interface ondol-" in said
+        with OndolProcess(tmp_path / "data", {"NETWORK_MODE": "nat"}) as process:
+            assert process.complaints().count("drops what it forwards") == 1, "the first one's"
+
+
 def spawner_of(pid: int) -> int:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     [spawner] = [int(child) for child in children if "ondol-spawner" in Path(f"/proc/{child}/comm").read_text()]

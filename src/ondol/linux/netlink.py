@@ -13,7 +13,8 @@ ROUTE, NETFILTER = 0, 12
 ACKNOWLEDGE, CREATE, EXCLUSIVE, APPEND = 0x4, 0x400, 0x200, 0x800
 
 _REQUEST = 0x1
-_ERROR = 2
+_DUMP = 0x300
+_ERROR, _DONE = 2, 3
 _NESTED = 0x8000
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -44,6 +45,16 @@ def nested(kind: int, *attributes: bytes) -> bytes:
 
 def text(kind: int, value: str) -> bytes:
     return attribute(kind, value.encode() + b"\0")
+
+
+def attributes_of(data: bytes) -> dict[int, bytes]:
+    """Attributes by kind, as they came."""
+    found = {}
+    while len(data) >= _ATTRIBUTE.size:
+        size, kind = _ATTRIBUTE.unpack_from(data)
+        found[kind & ~_NESTED] = data[_ATTRIBUTE.size : size]
+        data = data[max(size + 3 & ~3, _ATTRIBUTE.size) :]
+    return found
 
 
 class NetlinkSocket:
@@ -83,6 +94,25 @@ class NetlinkSocket:
         if refused:
             number = min(refused)
             raise OSError(refused[number], f"{messages[number - first].what}: {os.strerror(refused[number])}")
+
+    def ask(self, what: str, kind: int, body: bytes) -> list[bytes]:
+        """The bodies of all that the kernel has of this kind. Raises `OSError`."""
+        self._number += 1
+        self._socket.sendto(
+            _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, self._number, 0) + body, (0, 0)
+        )
+        bodies: list[bytes] = []
+        while True:
+            data = self._socket.recv(_BUFFER_BYTES)
+            while data:
+                size, answer, _, _, _ = _HEADER.unpack_from(data)
+                if answer == _DONE:
+                    return bodies
+                if answer == _ERROR:
+                    error = -struct.unpack_from("=i", data, _HEADER.size)[0]
+                    raise OSError(error, f"{what}: {os.strerror(error)}")
+                bodies.append(data[_HEADER.size : size])
+                data = data[(size + 3) & ~3 :]
 
     def _heard(self) -> list[tuple[int, int]]:
         data = self._socket.recv(_BUFFER_BYTES)

@@ -116,7 +116,7 @@ class Opening:
         ready = {
             "tmp_limit": tmp.kind == "image",
             "refusals": _can_watch_refusals(),
-            "shortfalls": [*self._groups.shortfalls, *shortfalls],
+            "shortfalls": [*self._groups.shortfalls, *shortfalls, *(self._router.shortfalls if self._router else ())],
         }
         channel.send(self._platform, ready)
         self.events.watch(self._platform.fileno(), commands.take)

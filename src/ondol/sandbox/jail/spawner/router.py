@@ -20,6 +20,7 @@ sandboxes by the number of their users, so each waits long before another sandbo
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -91,6 +92,11 @@ class Router:
         self._base = _FIRST + (block << BLOCK_BITS)
         network = f"{_address(self._base)}/{32 - BLOCK_BITS}"
         with _needing("nf_tables in the kernel, with nft_masq, nft_ct and nft_fib_ipv4"):
+            self.shortfalls = [
+                f"The firewall of this host drops what it forwards ({chain}): functions reach the internet only if "
+                f"a rule of it lets pass what comes in and what goes out by the interface {name}."
+                for chain in nftables.chains_that_drop(nftables.FORWARD)
+            ]
             self._table = nftables.OwnedTable(name, _host_rules(name, network))
         with _needing("power over the network and a writable /proc/sys/net"):
             host = Routes()
@@ -198,6 +204,8 @@ def _needing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EPERM:
+            what = "root's power over the host's network"
         raise NoRouter(f"{what}: {error}") from error
 
 
