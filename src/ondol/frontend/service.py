@@ -21,7 +21,6 @@ from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.debugging import PATH as DEBUG_PATH
 from ondol.frontend.debugging import Debugging
-from ondol.frontend.directory import Directory
 from ondol.frontend.event_api import EventApi
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi

@@ -44,7 +44,8 @@ def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse
         os._exit(1)
     if pid != 0:
         _watch(control, roster, pid)
-    return runtime.run(socket.socket(fileno=control), plan, descriptors[1:], entries, rehearse, router)
+    channel = socket.socket(fileno=control)
+    return runtime.run(channel, plan, descriptors[1:], entries, rehearse=rehearse, router=router)
 
 
 def _stand_in_for_trace_daemon() -> int:

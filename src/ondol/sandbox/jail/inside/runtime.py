@@ -50,6 +50,7 @@ def run(
     plan: dict[str, Any],
     descriptors: list[int],
     roster: int,
+    *,
     rehearse: Rehearse,
     router: Routes | None,
 ) -> socket.socket:
@@ -60,7 +61,7 @@ def run(
     leads, if it has one.
     """
     try:
-        connection = _prepare(control, plan, descriptors, roster, rehearse, router)
+        connection = _prepare(control, plan, descriptors, roster, rehearse=rehearse, router=router)
         received = channel.receive(control)
         if received is None:
             os._exit(0)
@@ -100,6 +101,7 @@ def _prepare(
     plan: dict[str, Any],
     descriptors: list[int],
     roster: int,
+    *,
     rehearse: Rehearse,
     router: Routes | None,
 ) -> socket.socket:
