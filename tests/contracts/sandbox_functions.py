@@ -186,14 +186,6 @@ exec sleep 60
 """,
     "crashes": _ASK + "register\necho crashing\nexit 3\n",
     "killed": _ASK + "register\nkill -KILL $$\n",
-    "sees": """#!/bin/bash
-echo "$0 as $UID in session $(cut -d' ' -f6 /proc/$$/stat) of $$, with $(ls /proc/self/fd | tr '\\n' ' ')"
-echo "given $GIVEN, handler '$_HANDLER', signals $(grep SigIgn /proc/self/status)"
-exec sleep 60
-""",
-    "no_program": "no program\n",
-    "no_interpreter": "#!/nowhere\n",
-    "forks": _ASK + "register\nfor n in 1 2 3 4 5 6 7 8; do (sleep 0.05 &); done\nexec sleep 60\n",
 }
 
 _OVER = Phase(Die(Exit(code=0)), output=b"listens: over\n")
