@@ -42,16 +42,17 @@ def drop_all() -> None:
     Capabilities belong to threads: call it before a second thread is started. Raises `RuntimeError` when a thread
     still has any.
     """
-    if _held_by("self"):
+    if held_by("self"):
         drop_bounding()
         clear()
     set_no_new_privileges()
     for thread in os.listdir("/proc/self/task"):
-        if _held_by(f"self/task/{thread}"):
+        if held_by(f"self/task/{thread}"):
             raise RuntimeError(f"thread {thread} was started before the capabilities were dropped, and keeps its own")
 
 
-def _held_by(process: str) -> int:
+def held_by(process: str) -> int:
+    """The capabilities, a bit each, that a process (or thread, `self/task/N`) has or can raise."""
     with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as file:
         lines = dict(line.split(":\t", 1) for line in file if line.startswith("Cap"))
     return int(lines["CapPrm"], 16) | int(lines["CapEff"], 16)

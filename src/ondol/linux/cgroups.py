@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 MOUNTS = "/proc/self/mounts"
+OWN_GROUPS = "/proc/self/cgroup"
 PROCESSES = 1024
 """Processes and threads of one group, as on AWS."""
 
@@ -38,6 +39,10 @@ class Cgroups(Protocol):
     cpu_limit: bool
     process_limit: bool
     freezer: bool
+
+    def claim(self) -> None:
+        """Make ready for groups. Whoever does it must see every process of the groups above: no other PID namespace."""
+        ...
 
     def create(self, name: str) -> None:
         """Make the group `name`, limited to `PROCESSES`."""
@@ -89,6 +94,30 @@ def probe(owner: str) -> Cgroups:
     return SeparateGroups(controllers, owner)
 
 
+def delegated(owner: str) -> UnifiedGroups | None:
+    """The groups of `owner` below this process's own group, if an ordinary user was given that to divide.
+
+    A service manager does so when asked (systemd: `Delegate=yes`): the group can be written, counts memory, and holds
+    nobody but this process, whom `UnifiedGroups.claim` moves one level down.
+    """
+    points = [point for point, kind, _ in _mounted() if kind == "cgroup2"]
+    paths = [line[3:] for line in _read(OWN_GROUPS).splitlines() if line.startswith("0::")]
+    if not points or not paths:
+        return None
+    group = f"{points[0]}{paths[0]}".rstrip("/")
+    try:
+        if "memory" not in _words(f"{group}/cgroup.controllers") or _words(f"{group}/cgroup.procs") != [
+            str(os.getpid())
+        ]:
+            return None
+    except OSError:
+        return None
+    writable = all(
+        os.access(path, os.W_OK) for path in (group, f"{group}/cgroup.procs", f"{group}/cgroup.subtree_control")
+    )
+    return UnifiedGroups(group, owner) if writable else None
+
+
 class SeparateGroups:
     """Version 1: a hierarchy for each controller, and in each of them a directory of the owner with the groups."""
 
@@ -102,6 +131,9 @@ class SeparateGroups:
         self.freezer = "freezer" in points
         self.shortfalls = _shortfalls(self)
         self._swap = self.memory_limit and os.path.exists(f"{points['memory']}/memory.memsw.limit_in_bytes")
+
+    def claim(self) -> None:
+        """Nothing is in the way of new groups."""
 
     def create(self, name: str) -> None:
         for directory in self._directories:
@@ -156,7 +188,7 @@ class UnifiedGroups:
     """Version 2: one tree, in which the owner has a directory with the groups."""
 
     def __init__(self, point: str, owner: str) -> None:
-        self._point = point
+        self.point = point
         self._root = f"{point}/{owner}"
         available = _words(f"{point}/cgroup.controllers")
         self._controllers = [name for name in ("memory", "cpu", "pids") if name in available]
@@ -171,7 +203,7 @@ class UnifiedGroups:
         try:
             os.mkdir(group)
         except FileNotFoundError:
-            self._open()
+            self.claim()
             os.mkdir(group)
         if self.process_limit:
             _write(f"{group}/pids.max", PROCESSES)
@@ -212,24 +244,24 @@ class UnifiedGroups:
     def sweep(self) -> None:
         _sweep(self._root)
 
-    def _open(self) -> None:
+    def claim(self) -> None:
         """Make the owner's directory and hand the controllers down to the groups in it."""
         wanted = " ".join(f"+{name}" for name in self._controllers)
         try:
-            _write(f"{self._point}/cgroup.subtree_control", wanted)
+            _write(f"{self.point}/cgroup.subtree_control", wanted)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
             # In a container the top of the tree is a group like others: it may not hold processes and groups at once.
             self._move_processes_down()
-            _write(f"{self._point}/cgroup.subtree_control", wanted)
+            _write(f"{self.point}/cgroup.subtree_control", wanted)
         os.makedirs(self._root, exist_ok=True)
         _write(f"{self._root}/cgroup.subtree_control", wanted)
 
     def _move_processes_down(self) -> None:
-        leaf = f"{self._point}/init"
+        leaf = f"{self.point}/init"
         os.makedirs(leaf, exist_ok=True)
-        for process in _words(f"{self._point}/cgroup.procs"):
+        for process in _words(f"{self.point}/cgroup.procs"):
             try:
                 _write(f"{leaf}/cgroup.procs", process)
             except ProcessLookupError:

@@ -25,7 +25,9 @@ _OPEN_TREE_CLONE = 0x1
 _MOVE_FROM_EMPTY_PATH = 0x4
 
 # The calls of the new mount interface have one number on every architecture.
-_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
+_FSOPEN_CLOSE_ON_EXEC = _FSMOUNT_CLOSE_ON_EXEC = 0x1
+_SET_STRING, _CREATE = 1, 6  # FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}[platform.machine()]
 
 # Flags of a mount itself, in the numbering of mount_setattr.
@@ -91,6 +93,19 @@ def set_attributes(descriptor: int, attributes: int) -> None:
     wanted = _Attributes(attributes, 0, PRIVATE, 0)
     size = ctypes.sizeof(wanted)
     syscall(_MOUNT_SETATTR, "mount_setattr", descriptor, b"", _AT_EMPTY_PATH, ctypes.byref(wanted), size)
+
+
+def new_tree(kind: str, options: dict[str, str], attributes: int) -> int:
+    """A new file system of a kind that needs no device, mounted nowhere yet, as a descriptor for `attach`."""
+    context = syscall(_FSOPEN, f"fsopen {kind}", kind.encode(), _FSOPEN_CLOSE_ON_EXEC)
+    try:
+        for name, value in options.items():
+            what = f"fsconfig {kind} {name}={value}"
+            syscall(_FSCONFIG, what, context, _SET_STRING, name.encode(), value.encode(), 0)
+        syscall(_FSCONFIG, f"fsconfig {kind}", context, _CREATE, None, None, 0)
+        return syscall(_FSMOUNT, f"fsmount {kind}", context, _FSMOUNT_CLOSE_ON_EXEC, attributes)
+    finally:
+        os.close(context)
 
 
 def attach(descriptor: int, target: str) -> None:

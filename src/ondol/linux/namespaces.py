@@ -1,8 +1,12 @@
 """Namespaces of a process."""
 
+# pathlib is slow to import and large, and this runs where both count.
+# ruff: noqa: PTH123
+
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import struct
 
@@ -30,6 +34,30 @@ def unshare(flags: int) -> None:
 def enter(descriptor: int, kind: int) -> None:
     """Enter the namespace of an open /proc/PID/ns file, or that of a process by its pidfd (Linux 5.8)."""
     check(libc.setns(descriptor, kind), f"setns({kind:#x})")
+
+
+def become_alone(user: int, group: int) -> None:
+    """Enter a new user namespace in which this process, whoever it was, is `user`, and nobody else exists.
+
+    It has every capability there, and none that it had. Needs a process of one thread.
+    """
+    outer_user, outer_group = os.geteuid(), os.getegid()
+    unshare(NEW_USER)
+    map_self(user, outer_user, group, outer_group)
+
+
+def map_self(user: int, outer_user: int, group: int, outer_group: int) -> None:
+    """In a new user namespace without maps, be `user` and `group`. What this process was outside, it must know."""
+    # Whoever could leave a group could open what is closed to that group.
+    write_map("self", "setgroups", "deny")
+    write_map("self", "uid_map", f"{user} {outer_user} 1")
+    write_map("self", "gid_map", f"{group} {outer_group} 1")
+
+
+def write_map(process: str, name: str, text: str) -> None:
+    """Write one of the files by which a process's new user namespace is described (user_namespaces(7))."""
+    with open(f"/proc/{process}/{name}", "wb", buffering=0) as file:
+        file.write(text.encode())
 
 
 def bring_up_loopback() -> None:

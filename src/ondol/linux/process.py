@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+import signal as signals
 
 from ondol.linux.libc import check, libc, prctl, syscall
 
@@ -14,6 +16,7 @@ from ondol.linux.libc import check, libc, prctl, syscall
 _in_one_thread = ctypes.PyDLL(None, use_errno=True)
 _in_one_thread.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
 _in_one_thread.signal.restype = ctypes.c_void_p
+_in_one_thread.syscall.restype = ctypes.c_long
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -21,6 +24,8 @@ _PR_SET_NAME = 15
 _PR_SET_NO_NEW_PRIVS = 38
 
 _PIDFD_SEND_SIGNAL, _PIDFD_OPEN, _CLOSE_RANGE = 424, 434, 436
+_CLONE = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+_CLONE_PARENT = 0x8000
 _LAST_DESCRIPTOR = 0xFFFFFFFF
 
 
@@ -71,6 +76,15 @@ def fork_unnoticed() -> int:
     return check(_in_one_thread.fork(), "fork")
 
 
+def fork_sibling() -> int:
+    """Fork a process that is a child of this one's parent, who is to wait for it. It should execute a program soon.
+
+    For a process of one thread, which alone goes on in the child, behind the interpreter's back.
+    """
+    flags = ctypes.c_ulong(_CLONE_PARENT | signals.SIGCHLD)
+    return check(_in_one_thread.syscall(ctypes.c_long(_CLONE), flags, *(ctypes.c_long(0),) * 4), "clone")
+
+
 def restore_default(signal: int) -> None:
     """The kernel's own way with a signal, behind the interpreter's back and for the same reason."""
     _in_one_thread.signal(signal, None)
@@ -82,7 +96,7 @@ def open_process(pid: int) -> int:
 
 
 def send_signal(process: int, signal: int) -> bool:
-    """Signal the process of a descriptor; False when it has ended."""
+    """Signal the process of a descriptor, also one of its directory in /proc; False when it has ended."""
     if libc.syscall(ctypes.c_long(_PIDFD_SEND_SIGNAL), process, signal, None, 0) == 0:
         return True
     if ctypes.get_errno() == 3:  # ESRCH

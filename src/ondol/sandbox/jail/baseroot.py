@@ -15,8 +15,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from ondol.linux import capabilities
 from ondol.model.runtime import Runtime
 from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import base_interpreter, base_node, base_system
@@ -45,10 +47,11 @@ STANDARD_DIRECTORIES = (
 """Present though empty: a directory that is missing when the dynamic linker first looks is never looked at again."""
 
 
-def build(runtime: Runtime, destination: Path) -> None:
+def build(runtime: Runtime, destination: Path, user: int | None = NOBODY) -> None:
     """Make the base root of `runtime` at `destination`, unless the one there was made from the same inputs.
 
-    Synchronous and slow (seconds): run it as root in a process of its own. The root is there whole or not at all.
+    Synchronous and slow (seconds): run it with power in a process of its own. It is tested as `user`, or without one as
+    whoever this is, without capabilities. The root is there whole or not at all.
     Raises `SandboxError`.
     """
     stamp_file = destination.with_name(destination.name + ".stamp")
@@ -63,7 +66,7 @@ def build(runtime: Runtime, destination: Path) -> None:
     stamp_file.unlink(missing_ok=True)
     try:
         _populate(runtime, building)
-        self_test(building, runtime)
+        self_test(building, runtime, user)
     except OSError as error:
         raise SandboxError(f"the base root of {runtime.name} could not be made: {error}") from error
     if destination.exists():
@@ -74,25 +77,27 @@ def build(runtime: Runtime, destination: Path) -> None:
         shutil.rmtree(replaced)
 
 
-def self_test(destination: Path, runtime: Runtime) -> None:
-    """Run the root's own programs inside it as an ordinary user. Raises `SandboxError` saying what does not work."""
+def self_test(destination: Path, runtime: Runtime, user: int | None = NOBODY) -> None:
+    """Run the root's own programs inside it without power: raises `SandboxError` saying what does not work."""
+    give_up = capabilities.clear if user is None else partial(capabilities.become, user, user)
+    run = partial(_run_inside, destination, runtime, give_up=give_up)
     if runtime.interpreter is None:
-        _run_inside(destination, runtime, ["/bin/bash", "-c", "ls / | grep -q var"])
+        run(["/bin/bash", "-c", "ls / | grep -q var"])
     elif _is_node(runtime):
-        _test_node(destination, runtime)
+        _test_node(runtime, run)
     else:
-        _test_python(destination, runtime)
+        _test_python(runtime, run)
 
 
-def _test_node(destination: Path, runtime: Runtime) -> None:
-    found = _run_inside(destination, runtime, [base_node.PROGRAM, "-e", base_node.SELF_TEST]).strip()
+def _test_node(runtime: Runtime, run: Callable[[list[str]], str]) -> None:
+    found = run([base_node.PROGRAM, "-e", base_node.SELF_TEST]).strip()
     if found != runtime.version:
         raise SandboxError(f"{runtime.interpreter} is Node {runtime.version}, yet in its root {found} runs")
 
 
-def _test_python(destination: Path, runtime: Runtime) -> None:
+def _test_python(runtime: Runtime, run: Callable[[list[str]], str]) -> None:
     command = ["/var/lang/bin/python3", "-B", "-c", base_interpreter.SELF_TEST]
-    found = json.loads(_run_inside(destination, runtime, command))
+    found = json.loads(run(command))
     if found["version"] != runtime.version:
         raise SandboxError(
             f"{runtime.interpreter} is Python {runtime.version}, yet in its root {found['version']} runs"
@@ -136,7 +141,7 @@ def _populate(runtime: Runtime, root: Path) -> None:
             _lay(source, root / "var/runtime" / source.relative_to(runtime.bootstrap_dir))
     base_system.make_linker_cache(root)
     if runtime.interpreter is not None and not _is_node(runtime):
-        _run_inside(root, runtime, ["/var/lang/bin/python3", "-I", "-c", base_interpreter.PRECOMPILE], as_root=True)
+        _run_inside(root, runtime, ["/var/lang/bin/python3", "-I", "-c", base_interpreter.PRECOMPILE])
 
 
 def _lay(source: Path, destination: Path) -> None:
@@ -175,8 +180,11 @@ def _stamp(runtime: Runtime) -> str:
     return digest.hexdigest()
 
 
-def _run_inside(root: Path, runtime: Runtime, command: list[str], as_root: bool = False) -> str:
-    """Output of a program of the root, run inside it with AWS's own linker path and nothing else of an environment."""
+def _run_inside(root: Path, runtime: Runtime, command: list[str], give_up: Callable[[], None] = lambda: None) -> str:
+    """Output of a program of the root, run inside it with AWS's own linker path and nothing else of an environment.
+
+    `give_up` is called there before.
+    """
     environment = {"LD_LIBRARY_PATH": base_system.LINKER_PATH, "PATH": base_system.PROGRAM_PATH, "LC_ALL": "C.UTF-8"}
     try:
         ended = subprocess.run(
@@ -186,7 +194,7 @@ def _run_inside(root: Path, runtime: Runtime, command: list[str], as_root: bool 
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SELF_TEST_TIMEOUT_S,
-            preexec_fn=_entering(root, as_root),
+            preexec_fn=_entering(root, give_up),
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise SandboxError(f"{command[0]} can't run in the base root of {runtime.name}: {error}") from error
@@ -198,13 +206,10 @@ def _run_inside(root: Path, runtime: Runtime, command: list[str], as_root: bool 
     return ended.stdout.decode()
 
 
-def _entering(root: Path, as_root: bool) -> Callable[[], None]:
+def _entering(root: Path, give_up: Callable[[], None]) -> Callable[[], None]:
     def enter() -> None:
         os.chroot(root)
         os.chdir("/")
-        if not as_root:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+        give_up()
 
     return enter

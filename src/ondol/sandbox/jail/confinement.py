@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from ondol.linux import capabilities, namespaces
 from ondol.sandbox.errors import SandboxError, UnpackRefused
 
 DESCRIPTORS = 64
@@ -36,12 +37,13 @@ class Budget(NamedTuple):
     wall_s: int
 
 
-def fill_confined(destination: Path, fill: Fill, given: tuple[int, ...], budget: Budget, user: int) -> None:
+def fill_confined(destination: Path, fill: Fill, given: tuple[int, ...], budget: Budget, user: int | None) -> None:
     """Make `destination` through a process that is `user`, runs `fill`, and has no descriptors but `given`.
 
-    Call it with the power to change root and user; it blocks. The tree is there, and on disk, whole or not at all; if
-    it is there already, nothing is done. Whatever `fill` needs is to be imported before: the process finds no module.
-    Raises `UnpackRefused` for what `fill` refuses, else `SandboxError`.
+    Without a `user` that process keeps this one's, in namespaces where it is alone; this one follows it there, and can
+    do little else afterwards. Call it with the power to change root and user; it blocks. The tree is there, on disk and
+    whole, or not at all; if it is there already, nothing is done. Whatever `fill` needs is to be imported before: the
+    process finds no module. Raises `UnpackRefused` for what `fill` refuses, else `SandboxError`.
     """
     if destination.exists():
         return
@@ -50,7 +52,10 @@ def fill_confined(destination: Path, fill: Fill, given: tuple[int, ...], budget:
         if staging.exists():
             shutil.rmtree(staging)
         staging.mkdir(mode=0o700)
-        os.chown(staging, user, user)
+        if user is None:
+            _seclude()
+        else:
+            os.chown(staging, user, user)
         directory = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _run(fill, directory, given, budget, user)
@@ -68,6 +73,12 @@ def fill_confined(destination: Path, fill: Fill, given: tuple[int, ...], budget:
             shutil.rmtree(staging)
 
 
+def _seclude() -> None:
+    """Whom the next child can signal, trace or connect to is itself."""
+    namespaces.become_alone(0, 0)
+    namespaces.unshare(namespaces.NEW_PID | namespaces.NEW_NETWORK | namespaces.NEW_IPC)
+
+
 def _sync_directory(path: Path) -> None:
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -76,7 +87,7 @@ def _sync_directory(path: Path) -> None:
         os.close(directory)
 
 
-def _run(fill: Fill, directory: int, given: tuple[int, ...], budget: Budget, user: int) -> None:
+def _run(fill: Fill, directory: int, given: tuple[int, ...], budget: Budget, user: int | None) -> None:
     verdict, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -111,7 +122,9 @@ def _read_verdict(verdict: int, deadline: float) -> str:
     return text.decode(errors="replace")
 
 
-def _child(fill: Fill, directory: int, writer: int, given: tuple[int, ...], *, budget: Budget, user: int) -> NoReturn:
+def _child(
+    fill: Fill, directory: int, writer: int, given: tuple[int, ...], *, budget: Budget, user: int | None
+) -> NoReturn:
     """The confined process: it ends here, whatever happens."""
     verdict = "failed"
     try:
@@ -129,7 +142,7 @@ def _child(fill: Fill, directory: int, writer: int, given: tuple[int, ...], *, b
         os._exit(0)
 
 
-def _confine(directory: int, keep: tuple[int, ...], budget: Budget, user: int) -> None:
+def _confine(directory: int, keep: tuple[int, ...], budget: Budget, user: int | None) -> None:
     """Give up, for good, all that filling a directory does not need: other files, descriptors, rights, resources."""
     below = 3
     for descriptor in sorted(fd for fd in keep if fd >= below):
@@ -150,7 +163,9 @@ def _confine(directory: int, keep: tuple[int, ...], budget: Budget, user: int) -
         (resource.RLIMIT_NPROC, 0),
     ):
         resource.setrlimit(kind, (most, most))
-    os.setgroups([])
-    os.setresgid(user, user, user)
-    os.setresuid(user, user, user)
+    if user is None:
+        capabilities.drop_bounding()
+        capabilities.clear()
+    else:
+        capabilities.become(user, user)
     sys.setrecursionlimit(500)

@@ -8,8 +8,6 @@ import asyncio
 import fcntl
 import os
 import socket
-import subprocess
-import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,17 +15,19 @@ from typing import Any
 
 import msgspec
 
-from ondol.linux import cgroups, namespaces
+from ondol.linux import cgroups
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.network import NetworkMode, Relayed
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Capabilities, Sandbox, SlotSpec
 from ondol.sandbox.errors import SandboxError, UnpackRefused
-from ondol.sandbox.jail import channel
+from ondol.sandbox.jail import channel, power, spawner_process
+from ondol.sandbox.jail.gauge import GroupGauge, ProcessGauge
 from ondol.sandbox.jail.link import Link
 from ondol.sandbox.jail.relay.handle import RelayHandle
 from ondol.sandbox.jail.sandbox import JailSandbox
-from ondol.sandbox.jail.spawner import SCRATCH, USERS
+from ondol.sandbox.jail.spawner import NOWHERE, ROOTS, SCRATCH, USERS
+from ondol.sandbox.jail.spawner_process import SpawnerProcess
 from ondol.sandbox.limits import UnpackLimits
 
 FIRST_USER = 1_900_000_000
@@ -40,7 +40,7 @@ _DIRECTORIES = ("code", "images", "roots", "tmp", SCRATCH)
 
 
 class JailDriver:
-    """See `ondol.sandbox.driver.Driver`. Needs root, and a data directory of its own."""
+    """See `ondol.sandbox.driver.Driver`. Needs a data directory of its own; what it can do as whom, `power` says."""
 
     def __init__(self, data_dir: Path, mode: NetworkMode = NetworkMode.RELAY) -> None:
         self._directory = data_dir
@@ -49,8 +49,10 @@ class JailDriver:
         self._own_ports: set[int] = set()
         self._lock = -1
         self._link: Link | None = None
-        self._spawner: subprocess.Popen[bytes] | None = None
+        self._spawner: SpawnerProcess | None = None
+        self._as_root = power.is_roots()
         self._groups: cgroups.Cgroups | None = None
+        self._place = NOWHERE
         self._capabilities: Capabilities | None = None
         self._sandboxes: dict[SandboxId, JailSandbox] = {}
 
@@ -66,8 +68,6 @@ class JailDriver:
         return None if self._spawner is None else self._spawner.pid
 
     async def open(self, runtimes: Sequence[Runtime]) -> None:
-        if os.geteuid() != 0:
-            raise SandboxError("the jail driver needs root; run ondol as root or choose another driver")
         for name in _DIRECTORIES:
             (self._directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._lock_directory()
@@ -86,7 +86,7 @@ class JailDriver:
         self._own_ports.add(port)
 
     async def create(self, spec: SlotSpec) -> Sandbox:
-        link, groups = self._opened()
+        link = self._opened()
         bound = self._relay.bound
         order = {
             "do": "create",
@@ -104,7 +104,9 @@ class JailDriver:
             raise
         if "problem" in answer:
             raise SandboxError(answer["problem"])
-        listener, output, *others = descriptors
+        listener, output, *shared = descriptors
+        others = shared if self._groups is not None else shared[1:]
+        gauge = ProcessGauge(shared[0]) if self._groups is None else GroupGauge(self._groups, spec.sandbox)
         self._relay.open(spec.sandbox, tuple(others), bound)
         for descriptor in others:
             os.close(descriptor)
@@ -112,7 +114,7 @@ class JailDriver:
             spec.sandbox,
             spec.runtime,
             link,
-            groups,
+            gauge,
             listener=listener,
             output=output,
             begun=self._relay.begin,
@@ -122,7 +124,7 @@ class JailDriver:
         return created
 
     async def unpack(self, archive: Path, digest: CodeDigest, limits: UnpackLimits) -> None:
-        link, _ = self._opened()
+        link = self._opened()
         if (self._directory / "code" / digest).is_dir():
             return
         try:
@@ -145,7 +147,7 @@ class JailDriver:
         )
 
     async def discard(self, digest: CodeDigest) -> None:
-        link, _ = self._opened()
+        link = self._opened()
         if not (self._directory / "code" / digest).is_dir():
             return
         answer, _ = await link.ask({"do": "discard", "digest": digest})
@@ -158,13 +160,7 @@ class JailDriver:
             self._link.close()
             self._link = None
         if self._spawner is not None:
-            # It is PID 1 of its namespace: when it has ended, all others have.
-            process = os.pidfd_open(self._spawner.pid)
-            try:
-                await _readable(process)
-            finally:
-                os.close(process)
-            self._spawner.wait()
+            await self._spawner.ended()
             self._spawner = None
         await self._relay.end()
         if self._lock >= 0:
@@ -174,11 +170,7 @@ class JailDriver:
     async def _open(self, runtimes: Sequence[Runtime]) -> None:
         status = self._directory.stat()
         owner = f"ondol-{status.st_dev:x}-{status.st_ino:x}"
-        groups = self._groups = cgroups.probe(owner)
-        try:
-            groups.sweep()
-        except OSError as error:
-            raise SandboxError(f"what an earlier run left behind can't be removed: {error}") from error
+        self._groups = groups = self._find_groups(owner)
         described = {
             runtime.name: {
                 "version": runtime.version,
@@ -188,10 +180,10 @@ class JailDriver:
             for runtime in runtimes
         }
         self._relay.start()
-        end = self._start_spawner(owner, FIRST_USER + USERS * (zlib.crc32(owner.encode()) % USER_BLOCKS))
+        end = self._start_spawner(owner)
         try:
             channel.send(end, {"runtimes": described, "network": self._mode})
-            ready = await _first_message(end)
+            ready = await spawner_process.first_message(end)
         except OSError as error:
             end.close()
             raise SandboxError(f"the spawner could not start: {error}") from error
@@ -203,20 +195,35 @@ class JailDriver:
         self._link = Link(end, self._heard, self._lost)
         self._capabilities = Capabilities(
             driver="jail",
-            memory_limit=groups.memory_limit,
-            cpu_limit=groups.cpu_limit,
-            process_limit=groups.process_limit,
+            memory_limit=groups is None or groups.memory_limit,
+            cpu_limit=groups is not None and groups.cpu_limit,
+            process_limit=groups is None or groups.process_limit,
             tmp_limit=ready["tmp_limit"],
-            freeze=groups.freezer,
+            freeze=groups is None or groups.freezer,
             network_isolated=True,
-            own_uid=True,
+            own_uid=ready["own_uid"],
             shortfalls=tuple(ready["shortfalls"]),
         )
 
-    def _opened(self) -> tuple[Link, cgroups.Cgroups]:
-        if self._link is None or self._groups is None:
+    def _opened(self) -> Link:
+        if self._link is None:
             raise SandboxError("the jail driver is not open")
-        return self._link, self._groups
+        return self._link
+
+    def _find_groups(self, owner: str) -> cgroups.Cgroups | None:
+        """Control groups, empty; None where this user has none. Raises `SandboxError`."""
+        groups: cgroups.Cgroups | None = None
+        try:
+            if self._as_root:
+                groups, self._place = cgroups.probe(owner), ROOTS
+            elif (own := cgroups.delegated(owner)) is not None:
+                groups, self._place = own, own.point
+            if groups is not None:
+                groups.sweep()
+                groups.claim()
+        except OSError as error:
+            raise SandboxError(f"what an earlier run left behind can't be removed: {error}") from error
+        return groups
 
     async def _lock_directory(self) -> None:
         self._lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -237,29 +244,23 @@ class JailDriver:
             else:
                 return
 
-    def _start_spawner(self, owner: str, first_user: int) -> socket.socket:
+    def _start_spawner(self, owner: str) -> socket.socket:
         ours, theirs = channel.pair()
-        own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        program = Path(__file__).with_name("spawner") / "main.py"
-        arguments = [str(self._directory.resolve()), owner, theirs.fileno(), self._lock, first_user]
+        passed = (theirs.fileno(), self._lock)
+        first_user = FIRST_USER + USERS * (zlib.crc32(owner.encode()) % USER_BLOCKS)
+        arguments = [str(self._directory.resolve()), owner, *map(str, passed), self._place]
         try:
-            # The next child of this thread is the first process of a new PID namespace.
-            namespaces.unshare(namespaces.NEW_PID)
-            try:
-                self._spawner = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(program), *map(str, arguments)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=2,
-                    pass_fds=(theirs.fileno(), self._lock),
-                    start_new_session=True,
-                )
-            finally:
-                namespaces.enter(own_namespace, namespaces.NEW_PID)
+            if self._as_root:
+                self._spawner = spawner_process.start_as_root(arguments, first_user, passed)
+            else:
+                self._spawner = spawner_process.start_as_user(arguments, first_user, passed)
         except OSError as error:
             ours.close()
             raise SandboxError(f"the spawner could not be started: {error}") from error
+        except SandboxError:
+            ours.close()
+            raise
         finally:
-            os.close(own_namespace)
             theirs.close()
         return ours
 
@@ -286,23 +287,3 @@ class JailDriver:
     def _forget(self, name: SandboxId) -> None:
         self._sandboxes.pop(name, None)
         self._relay.close(name)
-
-
-async def _first_message(end: socket.socket) -> dict[str, Any]:
-    """What the spawner says when it is ready. Raises `OSError`."""
-    await _readable(end.fileno())
-    received = channel.receive(end)
-    if received is None:
-        raise ConnectionError("it ended before it was ready; its own words are on the error output")
-    return received[0]
-
-
-async def _readable(descriptor: int) -> None:
-    """Wait until there is something to read."""
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(descriptor, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(descriptor)

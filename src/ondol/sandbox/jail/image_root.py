@@ -39,8 +39,8 @@ class _Image(msgspec.Struct, frozen=True):
     diff_ids: tuple[str, ...]
 
 
-def build(image: Path, user: int) -> None:
-    """Make `image`/root of `image`/layers, once, through a confined process that is `user`.
+def build(image: Path, user: int | None) -> None:
+    """Make `image`/root of `image`/layers, once, through a confined process: see `confinement.fill_confined`.
 
     Raises `SandboxError`, also for what the layers hold: a runtime that cannot be had is a lack of this machine.
     """
@@ -64,7 +64,7 @@ def build(image: Path, user: int) -> None:
         raise SandboxError(f"the image in {image} cannot be unpacked: {error}; remove it to fetch it anew") from error
 
 
-def _fill(root: Path, layers: Sequence[IO[bytes]], diff_ids: tuple[str, ...], user: int) -> None:
+def _fill(root: Path, layers: Sequence[IO[bytes]], diff_ids: tuple[str, ...], user: int | None) -> None:
     def fill(directory: int) -> None:
         tree = LayerTree(directory, LIMITS)
         for layer, diff_id in zip(layers, diff_ids, strict=True):

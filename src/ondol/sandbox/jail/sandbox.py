@@ -10,12 +10,12 @@ import termios
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ondol.linux.cgroups import Cgroups, Measures
 from ondol.model.ids import SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Exit, Guest, StartSpec, Stats
 from ondol.sandbox.errors import SandboxError, SandboxGone
 from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.gauge import Gauge
 from ondol.sandbox.jail.link import Link, SpawnerGone
 
 MAX_CONNECTIONS = 64
@@ -43,7 +43,7 @@ class JailSandbox:
         name: SandboxId,
         runtime: Runtime,
         link: Link,
-        groups: Cgroups,
+        gauge: Gauge,
         *,
         listener: int,
         output: int,
@@ -53,11 +53,10 @@ class JailSandbox:
         self._name = name
         self._runtime = runtime
         self._link = link
-        self._groups = groups
+        self._gauge = gauge
         self._listener = socket.socket(fileno=listener)
         self._listener.setblocking(False)
         self._output = output
-        self._measures: Measures | None = None
         self._begun = begun
         self._forget = forget
         self._loop = asyncio.get_running_loop()
@@ -87,6 +86,7 @@ class JailSandbox:
         if self._exit is not None or self._gone:
             raise SandboxGone(f"sandbox {self._name} has ended")
         self._share = spec.cpu_share
+        self._gauge.started(spec.memory_mb << 20)
         if sum(len(name) + len(value) for name, value in spec.environment.items()) > ENVIRONMENT_BYTES:
             raise SandboxError(f"the environment of {self._name} is larger than {ENVIRONMENT_BYTES} bytes")
         order = {
@@ -121,12 +121,11 @@ class JailSandbox:
 
     def freeze(self) -> None:
         self._tell("freeze")
-        self._close_measures()
+        self._gauge.rest()
 
     def thaw(self) -> None:
         # At once, for an invocation waits; and by the spawner, in case a freeze is still on its way to it.
-        with contextlib.suppress(OSError):
-            self._groups.thaw(self._name)
+        self._gauge.thaw()
         self._tell("thaw")
 
     def drain_output(self) -> None:
@@ -144,14 +143,13 @@ class JailSandbox:
 
     def stats(self) -> Stats:
         try:
-            measures = self._opened_measures()
-            return Stats(measures.memory_peak_bytes(), measures.cpu_time_ns())
+            return Stats(self._gauge.memory_peak_bytes(), self._gauge.cpu_time_ns())
         except OSError:
             return Stats(0, 0)
 
     def memory_peak_bytes(self) -> int:
         try:
-            return self._opened_measures().memory_peak_bytes()
+            return self._gauge.memory_peak_bytes()
         except OSError:
             return 0
 
@@ -168,7 +166,7 @@ class JailSandbox:
         self._close()
         for transport in self._connections:
             transport.close()
-        self._close_measures()
+        self._gauge.close()
         self._gone = True
         self._forget(self._name)
 
@@ -178,6 +176,8 @@ class JailSandbox:
             self.exited(message["ended"], message["out_of_memory"])
         elif "extensions" in message:
             self._found_extensions(message["extensions"], *descriptors)
+        elif "peak" in message:
+            self._gauge.sampled(message["peak"])
         else:
             self._listed_ended(message["listed"], message["of"], message["status"])
 
@@ -196,8 +196,7 @@ class JailSandbox:
     def spawner_lost(self) -> None:
         """Its processes are being ended by the kernel; heard once."""
         # In cgroups of version 1, what is frozen does not even die.
-        with contextlib.suppress(OSError):
-            self._groups.thaw(self._name)
+        self._gauge.thaw()
         self.exited(signal.SIGKILL, False)
 
     def _command(self, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -263,17 +262,6 @@ class JailSandbox:
         if self._listener.fileno() >= 0:
             self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
-
-    def _opened_measures(self) -> Measures:
-        if self._measures is None:
-            self._measures = self._groups.measures(self._name)
-        return self._measures
-
-    def _close_measures(self) -> None:
-        """What idles holds no descriptor for its measures: there may be thousands."""
-        if self._measures is not None:
-            self._measures.close()
-            self._measures = None
 
     def _tell(self, command: str, **arguments: float) -> None:
         if self._exit is None and not self._gone:

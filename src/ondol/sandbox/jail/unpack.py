@@ -164,7 +164,7 @@ def _days_before(year: int, month: int) -> int:
     return 365 * years + years // 4 - years // 100 + years // 400 + (153 * shifted + 2) // 5 - 719_468
 
 
-def unpack_confined(archive: int, destination: Path, limits: UnpackLimits, user: int) -> None:
+def unpack_confined(archive: int, destination: Path, limits: UnpackLimits, user: int | None) -> None:
     """Unpack an open archive to `destination` through a confined process: see `confinement.fill_confined`."""
 
     def fill(directory: int) -> None:

@@ -12,9 +12,9 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from ondol.linux import capabilities, namespaces, process, seccomp
+from ondol.linux import namespaces, process, seccomp
 from ondol.linux.route import Routes
-from ondol.sandbox.jail.inside import runtime
+from ondol.sandbox.jail.inside import power, runtime
 
 TRACE_DAEMON = ("169.254.79.129", 2000)
 """Where AWS has X-Ray's daemon, which X-Ray's libraries tell of what they have traced."""
@@ -64,7 +64,7 @@ def _lock_down(plan: dict[str, Any], *descriptors: int) -> None:
     process.close_all_but(*descriptors)
     # A first process is deaf to what it has no handler for.
     process.restore_default(signal.SIGINT)
-    capabilities.become(plan["first_user"], plan["first_user"])
+    power.leave_first(plan["first_user"])
     process.set_dumpable(False)
     process.set_no_new_privileges()
     seccomp.install(plan["filter"])

@@ -5,7 +5,7 @@ descriptors, signal dispositions, the environment, the state of random generator
 """
 
 # pathlib is slow to import and large, and this runs where both count.
-# ruff: noqa: PTH110
+# ruff: noqa: PTH110, PTH123
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ondol.linux import capabilities, mounts, namespaces, process, refusals, seccomp
+from ondol.linux import mounts, namespaces, process, refusals, seccomp
 from ondol.linux.route import Routes
 from ondol.sandbox.jail import channel
-from ondol.sandbox.jail.inside import cable, extensions
+from ondol.sandbox.jail.inside import cable, extensions, power
 
 LOOPBACK = "127.0.0.1"
 RUNTIME_API = (LOOPBACK, 9001)
@@ -32,6 +32,7 @@ NAMES = (LOOPBACK, 53)
 
 BACKLOG = 64
 DESCRIPTORS = 1024
+PROCESSES = 1024
 HOSTNAME = "169-254-10-1"
 BOOTSTRAPS = ("/var/task/bootstrap", "/opt/bootstrap")
 MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
@@ -76,9 +77,9 @@ def run(
         os.chdir("/var/task")
         if start["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (start["file_size"], start["file_size"]))
-        gate = extensions.start(control, roster, lambda: _lock_down(plan["user"], plan["filter"]))
+        gate = extensions.start(control, roster, lambda: _lock_down(plan))
         os.close(roster)
-        _lock_down(plan["user"], plan["filter"])
+        _lock_down(plan)
     except OSError as error:
         channel.send(control, {"failed": str(error)})
         os._exit(1)
@@ -127,9 +128,17 @@ def _prepare(
     os.dup2(output, 2)
     rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
-    channel.send(control, {"prepared": True}, (listener.detach(), first, second, *bound))
+    shown = [_be_watched()] if plan["watched"] else []
+    channel.send(control, {"prepared": True}, (listener.detach(), first, second, *shown, *bound))
     process.close_all_but(0, 1, 2, control.fileno(), connection.fileno(), roster)
     return connection
+
+
+def _be_watched() -> int:
+    """A descriptor of this sandbox's /proc, for the watch; what that misses is the first to go should memory run out."""
+    with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+        file.write(b"1000")
+    return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:
@@ -153,6 +162,8 @@ def _bind(bound: dict[str, Any]) -> list[socket.socket]:
 
 def _raise_walls(plan: dict[str, Any], tmp: int, router: Routes | None) -> None:
     mounts.mount("proc", "/proc", "proc", _SEALED)
+    if plan["spare_proc"] is not None:
+        mounts.detach(plan["spare_proc"])
     if router is not None:
         cable.lay(router, plan["cable"])
     for path in plan["unwritable"]:
@@ -172,11 +183,14 @@ def _mount_tmp(kind: str, descriptor: int) -> None:
         mounts.attach(descriptor, "/tmp")
 
 
-def _lock_down(user: int, program: bytes) -> None:
-    capabilities.become(user, user)
+def _lock_down(plan: dict[str, Any]) -> None:
+    power.leave_runtime(plan["user"])
     process.set_dumpable(False)
     process.set_no_new_privileges()
-    seccomp.install(program)
+    if plan["watched"]:
+        # Counted for each user in each user namespace: one of the two is its own.
+        resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
+    seccomp.install(plan["filter"])
 
 
 def _execute(command: list[str], directory: str | None, environment: dict[str, str]) -> NoReturn:

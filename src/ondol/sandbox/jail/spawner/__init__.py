@@ -6,6 +6,12 @@ nothing: what is slow (base roots, zips, disk images) runs in child processes. S
 alone, so that it starts in some 30 ms and stays small.
 """
 
+ROOTS, NOWHERE = "roots", "nowhere"
+"""In place of a path to control groups: wherever root has them, or no such place."""
+
+SHARED = "shared"
+"""In place of a user's number: there is none but the spawner's own."""
+
 USERS = 65536
 """Reserved for one data directory; a sandbox takes two."""
 

@@ -1,14 +1,14 @@
 """The fixed commands that the spawner takes, and what it answers.
 
 ```
-create  name runtime account bound [image] ──▶ answer with 2 descriptors and those of what was to be bound
+create  name runtime account bound [image] ──▶ answer with 2 descriptors, 1 if it is watched, 1 for each that is bound
 start   name code layers ...    ──▶ answer                        freeze   name
 stop    name grace_s extensions_s ──▶ answer                      thaw     name
 throttle name share             reach    name ──▶ answer with 1 descriptor
 unpack  digest bytes entries (+ 1 descriptor)  ──▶ answer
 discard digest                  ──▶ answer
 
-events: sandbox ended out_of_memory; sandbox extensions (+ 1 descriptor); sandbox listed of status
+events: sandbox ended out_of_memory; sandbox extensions (+ 1 descriptor); sandbox listed of status; sandbox peak
 ```
 
 A command that wants an answer carries a number, which the answer repeats; `problem` in it says why it failed. The
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ondol.sandbox.jail import channel
-from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED
+from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED, SHARED
 from ondol.sandbox.jail.spawner.slot import Means, Slot
 from ondol.sandbox.jail.spawner.zygotes import SLOW, Zygote, Zygotes
 
@@ -46,7 +46,9 @@ class Refused(Exception):
 class Commands:
     """Performs what the platform process asks; one per spawner."""
 
-    def __init__(self, platform: socket.socket, means: Means, zygotes: Zygotes, code: str, unpacker: int) -> None:
+    def __init__(
+        self, platform: socket.socket, means: Means, zygotes: Zygotes, code: str, unpacker: int | None
+    ) -> None:
         self._platform = platform
         self._means = means
         self._zygotes = zygotes
@@ -174,7 +176,7 @@ class Commands:
 
     def _unpack(self, command: dict[str, Any], descriptors: list[int]) -> None:
         limits = [str(int(command["bytes"])), str(int(command["entries"]))]
-        order = ["unpack", f"{self._code}/{_name(command['digest'])}", *limits, str(self._unpacker)]
+        order = ["unpack", f"{self._code}/{_name(command['digest'])}", *limits, str(self._unpacker or SHARED)]
         (archive,) = descriptors
         self._run_slow(order, command["number"], archive)
 

@@ -1,7 +1,8 @@
 """Entry point of the spawner: a program of its own, so that `ps` tells what it is and it starts small.
 
 Arguments: the data directory, the name that its cgroups carry, the descriptors of the socket to the platform process
-and of the data directory's lock, and the first of its users.
+and of the data directory's lock, where its groups are (`ROOTS`, `NOWHERE` or a path), the first of its users and how
+many there are. As root it is started by the platform, otherwise by `user_namespace.py`.
 """
 
 # pathlib is slow to import and large, and this runs where both count.
@@ -14,7 +15,6 @@ import os
 import signal
 import socket
 import sys
-from collections import deque
 
 sys.path.append(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
@@ -22,38 +22,51 @@ sys.path.append(
 
 from ondol.linux import cgroups, mounts, namespaces, process, refusals
 from ondol.sandbox.jail import channel
-from ondol.sandbox.jail.spawner import SCRATCH, USERS
+from ondol.sandbox.jail.spawner import NOWHERE, ROOTS, SCRATCH, USERS
 from ondol.sandbox.jail.spawner.commands import Commands
 from ondol.sandbox.jail.spawner.events import EventLoop
 from ondol.sandbox.jail.spawner.router import NoRouter, Router
-from ondol.sandbox.jail.spawner.slot import DEFAULT_TMP_MB, Means, TmpSource
-from ondol.sandbox.jail.spawner.tmp_disks import TmpDirectories, TmpDisks
+from ondol.sandbox.jail.spawner.slot import DEFAULT_TMP_MB, Bounds, Means, TmpSource
+from ondol.sandbox.jail.spawner.tmp_disks import TmpDirectories, TmpDisks, TmpMemory
 from ondol.sandbox.jail.spawner.trees import Trees
+from ondol.sandbox.jail.spawner.users import Users
+from ondol.sandbox.jail.spawner.watch import Watch
 from ondol.sandbox.jail.spawner.zygotes import Zygotes
+
+_SHARED_USER = (
+    "Sandboxes have no users of their own, but share the number of the one who runs ondol, each in a namespace: "
+    "install newuidmap (package uidmap), and give that user a range in /etc/subuid and /etc/subgid."
+)
+_UNLIMITED_TMP = "The size of /tmp is not limited, only that of each file in it: "
 
 
 def main() -> None:
     """Serve until the platform process is gone, then leave nothing behind."""
-    directory, owner = sys.argv[1:3]
-    descriptor, lock, first_user = map(int, sys.argv[3:])
+    directory, owner, descriptor, lock, place, first_user, count = sys.argv[1:]
     process.set_name("ondol-spawner")
-    platform = socket.socket(fileno=descriptor)
+    platform = socket.socket(fileno=int(descriptor))
     # The closed socket says it too, unless some child of the platform's has inherited the other end. Hearing of it
     # twice must not interrupt the leaving: there is one way out, the socket's end.
     signal.signal(signal.SIGTERM, lambda _number, _frame: _hang_up(platform))
     process.die_with_parent(signal.SIGTERM)
     for inherited in (descriptor, lock):
-        os.set_inheritable(inherited, False)
-    scratch = _private_mounts(directory)
-    groups = cgroups.probe(owner)
-    opening = Opening(platform, directory, owner, scratch, groups, first_user=first_user)
+        os.set_inheritable(int(inherited), False)
+    users = Users(int(first_user), int(count))
+    try:
+        scratch = _private_mounts(directory)
+        if place != ROOTS:
+            _try_proc(scratch)
+    except OSError as error:
+        channel.send(platform, {"problem": f"nothing can be mounted: {error}"})
+        return
+    opening = Opening(platform, directory, scratch, place=place, owner=owner, users=users)
     try:
         opening.begin()
         opening.events.run()
     except (SystemExit, ConnectionError):
         pass  # the platform is gone: told so, or met while telling it something
     finally:
-        _end_everything(groups)
+        _end_everything(opening.bounds)
         opening.close()
 
 
@@ -61,14 +74,7 @@ class Opening:
     """From the first message to the first command: find out what this machine can do, and say so."""
 
     def __init__(
-        self,
-        platform: socket.socket,
-        directory: str,
-        owner: str,
-        scratch: str,
-        groups: cgroups.Cgroups,
-        *,
-        first_user: int,
+        self, platform: socket.socket, directory: str, scratch: str, *, place: str, owner: str, users: Users
     ) -> None:
         self.events = EventLoop()
         self._platform = platform
@@ -76,11 +82,18 @@ class Opening:
         self._owner = owner
         self._router: Router | None = None
         self._scratch = scratch
-        self._groups = groups
-        self._users = deque(range(first_user, first_user + USERS, 2))
+        self._roots = place == ROOTS
+        self._users = users
+        self._watch = Watch(self.events, self._tell_peak) if place == NOWHERE else None
+        self.bounds: Bounds = self._watch or (
+            cgroups.probe(owner) if self._roots else cgroups.UnifiedGroups(place, owner)
+        )
 
     def begin(self) -> None:
         """Try to make a disk for /tmp; what comes of it decides how every /tmp is made."""
+        if not self._roots:
+            self._without_power_over_disks()
+            return
         try:
             disks = TmpDisks(f"{self._directory}/tmp", self._scratch, self.events)
         except OSError as error:
@@ -91,11 +104,15 @@ class Opening:
         )
 
     def _without_disks(self, problem: str) -> None:
-        shortfall = (
-            f"The size of /tmp is not limited, only that of each file in it: {problem}; "
-            "install e2fsprogs and give this host loop devices."
-        )
+        shortfall = f"{_UNLIMITED_TMP}{problem}; install e2fsprogs and give this host loop devices."
         self._serve(TmpDirectories(f"{self._directory}/tmp", self.events), (shortfall,))
+
+    def _without_power_over_disks(self) -> None:
+        if self._watch is not None:
+            self._serve(TmpMemory(), ())
+        else:
+            shortfall = f"{_UNLIMITED_TMP}as a disk only root could mount it, and as memory it would be the function's."
+            self._serve(TmpDirectories(f"{self._directory}/tmp", self.events), (shortfall,))
 
     def _serve(self, tmp: TmpSource, shortfalls: tuple[str, ...]) -> None:
         received = channel.receive(self._platform)
@@ -108,15 +125,37 @@ class Opening:
             sys.exit(0)
         code = f"{self._directory}/code"
         trees = Trees(code, self._scratch)
-        means = Means(self.events, self._groups, tmp, trees, users=self._users, router=self._router)
-        # Archives are unpacked by a user that no sandbox ever has.
-        unpacker = self._users.popleft()
-        zygotes = Zygotes(self._directory, self._scratch, received[0]["runtimes"], self.events, unpacker)
+        means = Means(
+            self.events,
+            bounds=self.bounds,
+            watch=self._watch,
+            tmp=tmp,
+            trees=trees,
+            users=self._users,
+            router=self._router,
+        )
+        # Archives are unpacked by a user that no sandbox ever has; what an ordinary user has here stays that user's.
+        unpacker = self._users.take() if self._roots else None
+        zygotes = Zygotes(
+            self._directory,
+            self._scratch,
+            received[0]["runtimes"],
+            self.events,
+            unpacker=unpacker,
+            roots=self._roots,
+            watched=self._watch is not None,
+        )
         commands = Commands(self._platform, means, zygotes, code, unpacker)
         ready = {
-            "tmp_limit": tmp.kind == "image",
+            "tmp_limit": tmp.limited,
             "refusals": _can_watch_refusals(),
-            "shortfalls": [*self._groups.shortfalls, *shortfalls, *(self._router.shortfalls if self._router else ())],
+            "own_uid": self._users.own,
+            "shortfalls": [
+                *self.bounds.shortfalls,
+                *shortfalls,
+                *(() if self._users.own else (_SHARED_USER,)),
+                *(self._router.shortfalls if self._router else ()),
+            ],
         }
         channel.send(self._platform, ready)
         self.events.watch(self._platform.fileno(), commands.take)
@@ -128,10 +167,15 @@ class Opening:
 
     def _leave_network(self, mode: str) -> None:
         """What sandboxes are made from has no network, or is their router. Raises `NoRouter`."""
-        if mode == "nat":
-            self._router = Router(self._owner, self._users[0] // USERS)
-        else:
+        if mode != "nat":
             namespaces.unshare(namespaces.NEW_NETWORK)
+        elif self._roots:
+            self._router = Router(self._owner, self._users.first // USERS)
+        else:
+            raise NoRouter("root: an ordinary user has no power over the host's network")
+
+    def _tell_peak(self, name: str, size: int) -> None:
+        channel.send(self._platform, {"sandbox": name, "peak": size})
 
 
 def _can_watch_refusals() -> bool:
@@ -152,17 +196,23 @@ def _private_mounts(directory: str) -> str:
     return scratch
 
 
+def _try_proc(scratch: str) -> None:
+    """A sandbox needs a /proc of its own; a container that masks parts of its /proc forbids to mount another."""
+    mounts.mount("proc", scratch, "proc", mounts.NO_SUID | mounts.NO_EXECUTE | mounts.NO_DEVICES)
+    mounts.detach(scratch)
+
+
 def _hang_up(platform: socket.socket) -> None:
     with contextlib.suppress(OSError):
         platform.shutdown(socket.SHUT_RDWR)
 
 
-def _end_everything(groups: cgroups.Cgroups) -> None:
+def _end_everything(bounds: Bounds) -> None:
     """Kill all that is left in this PID namespace, and remove the cgroups."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     # The frozen die of it only now that this thaws them.
-    groups.sweep()
+    bounds.sweep()
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)

@@ -14,26 +14,45 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ondol.linux import cgroups, namespaces, process
+from ondol.linux import namespaces, process
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.spawner.events import EventLoop
 from ondol.sandbox.jail.spawner.router import Router
 from ondol.sandbox.jail.spawner.tmp_disks import MEGABYTE
 from ondol.sandbox.jail.spawner.trees import Trees
+from ondol.sandbox.jail.spawner.users import Users
+from ondol.sandbox.jail.spawner.watch import Watch
 from ondol.sandbox.jail.spawner.zygotes import Zygote
 
 DEFAULT_TMP_MB = 512
 _REMOVE_RETRY_S = 0.002
 
 
+class Bounds(Protocol):
+    """What holds sandboxes to their limits, each by its name: control groups, or a `Watch`."""
+
+    shortfalls: tuple[str, ...]
+
+    def create(self, name: str) -> None: ...
+    def entrances(self, name: str) -> list[int]: ...
+    def limit_memory(self, name: str, limit_bytes: int) -> None: ...
+    def limit_cpu(self, name: str, share: float) -> None: ...
+    def freeze(self, name: str) -> None: ...
+    def thaw(self, name: str) -> None: ...
+    def out_of_memory(self, name: str) -> bool: ...
+    def remove(self, name: str) -> bool: ...
+    def sweep(self) -> None: ...
+
+
 class TmpSource(Protocol):
     """Where a /tmp comes from: see `tmp_disks`."""
 
     kind: str
+    limited: bool
+    """Whether it takes no more than its size."""
 
     def prepare(self, size_mb: int, then: Callable[[str | None], None]) -> None: ...
     def open(self, size_mb: int) -> tuple[int, int]: ...
@@ -46,34 +65,38 @@ class Means:
     def __init__(
         self,
         events: EventLoop,
-        groups: cgroups.Cgroups,
+        *,
+        bounds: Bounds,
+        watch: Watch | None,
         tmp: TmpSource,
         trees: Trees,
-        *,
-        users: deque[int],
+        users: Users,
         router: Router | None,
     ) -> None:
         self.events = events
-        self.groups = groups
+        self.bounds = bounds
+        self.watch = watch
+        """What the bounds are where there are no control groups; it asks to be shown each sandbox's processes."""
+
         self.tmp = tmp
         self.trees = trees
         self.users = users
-        """Free ones; the one after each is the sandbox's first process's."""
 
-        self.first_user = users[0]
         self.router = router
 
-    def cable(self, user: int) -> dict[str, Any] | None:
-        """How the sandbox of this user joins the router, if there is one."""
-        return None if self.router is None else self.router.plan((user - self.first_user) // 2)
+    def cable(self, user: int | None) -> dict[str, Any] | None:
+        """How the sandbox of this user joins the router, if there is one: where there is, users are sandboxes' own."""
+        if self.router is None or user is None:
+            return None
+        return self.router.plan((user - self.users.first) // 2)
 
 
 class Listener(Protocol):
     """Who hears of a slot."""
 
     def prepared(self, slot: Slot, descriptors: tuple[int, ...]) -> None:
-        """The descriptors: the Runtime API's listener, the output's reading end, and what else was to be bound; closed
-        on return."""
+        """The descriptors: the Runtime API's listener, the output's reading end, its /proc if it is watched, and what
+        else was to be bound; closed on return."""
         ...
 
     def failed(self, slot: Slot, problem: str) -> None:
@@ -110,7 +133,7 @@ class Slot:
         self._first = self._runtime = -1
         self._zygote: Zygote | None = None
         self._tmp: list[int] = []
-        self._user = means.users.popleft()
+        self._user = means.users.take()
         self._told_end = False
         self._stopping = False
         self._started = False
@@ -130,8 +153,8 @@ class Slot:
 
     def _prepare(self, zygote: Zygote) -> None:
         means = self._means
-        means.groups.create(self.name)
-        given = means.groups.entrances(self.name)
+        means.bounds.create(self.name)
+        given = means.bounds.entrances(self.name)
         try:
             number, tmp = means.tmp.open(DEFAULT_TMP_MB)
             self._tmp.append(number)
@@ -144,7 +167,7 @@ class Slot:
             means.events.watch(self._control.fileno(), self._heard)
             plan = {
                 "user": self._user,
-                "first_user": self._user + 1,
+                "first_user": None if self._user is None else self._user + 1,
                 "tmp": means.tmp.kind,
                 "bound": self._bound,
                 "cable": means.cable(self._user),
@@ -164,13 +187,13 @@ class Slot:
             self._means.tmp.prepare(size_mb, lambda problem: then(problem or self._start(order)))
 
     def throttle(self, share: float) -> None:
-        self._means.groups.limit_cpu(self.name, share)
+        self._means.bounds.limit_cpu(self.name, share)
 
     def freeze(self) -> None:
-        self._means.groups.freeze(self.name)
+        self._means.bounds.freeze(self.name)
 
     def thaw(self) -> None:
-        self._means.groups.thaw(self.name)
+        self._means.bounds.thaw(self.name)
 
     @property
     def lives(self) -> bool:
@@ -224,10 +247,10 @@ class Slot:
         self._close_control()
         while self._tmp:
             self._means.tmp.release(self._tmp.pop())
-        if not self._means.groups.remove(self.name):
+        if not self._means.bounds.remove(self.name):
             self._means.events.call_later(_REMOVE_RETRY_S, self._discard)
             return
-        self._means.users.append(self._user)
+        self._means.users.give_back(self._user)
         self._listener.gone(self)
 
     def _start(self, order: dict[str, Any]) -> str:
@@ -242,9 +265,9 @@ class Slot:
             if order["tmp_mb"] != DEFAULT_TMP_MB:
                 number, trees["/tmp"] = means.tmp.open(order["tmp_mb"])
                 self._tmp.append(number)
-            means.groups.limit_memory(self.name, order["memory_mb"] * MEGABYTE)
+            means.bounds.limit_memory(self.name, order["memory_mb"] * MEGABYTE)
             start = {name: order[name] for name in ("fork", "command", "directory", "environment")}
-            start["file_size"] = None if means.tmp.kind == "image" else order["tmp_mb"] * MEGABYTE
+            start["file_size"] = None if means.tmp.limited else order["tmp_mb"] * MEGABYTE
             channel.send(self._control, {"targets": list(trees), **start}, tuple(trees.values()))
         except BrokenPipeError:
             return "gone"
@@ -274,10 +297,12 @@ class Slot:
             return
         message, descriptors = received
         if "prepared" in message:
-            listener, self._first, self._runtime, *bound = descriptors
+            listener, self._first, self._runtime, *shared = descriptors
             self._means.events.watch(self._first, self._all_ended)
-            self._listener.prepared(self, (listener, self._output, *bound))
-            for descriptor in (listener, self._output, *bound):
+            if self._means.watch is not None:
+                self._means.watch.join(self.name, os.dup(shared[0]), os.dup(self._runtime))
+            self._listener.prepared(self, (listener, self._output, *shared))
+            for descriptor in (listener, self._output, *shared):
                 os.close(descriptor)
             self._output = -1
             if self._stopping:
@@ -304,7 +329,7 @@ class Slot:
         if not self._told_end:
             self._told_end = True
             killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-            self._listener.ended(self, status, killed and self._means.groups.out_of_memory(self.name))
+            self._listener.ended(self, status, killed and self._means.bounds.out_of_memory(self.name))
 
     def _all_ended(self) -> None:
         self._means.events.forget(self._first)

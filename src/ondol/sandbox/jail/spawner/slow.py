@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[4]))
 
 from ondol.sandbox.errors import SandboxError, UnpackRefused
-from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED
+from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED, SHARED
 
 ARCHIVE = 0
 """The archive to unpack is standard input."""
@@ -21,16 +21,17 @@ ARCHIVE = 0
 def main(arguments: list[str]) -> int:
     """Do one order.
 
-    `root RUNTIME DIRECTORY`, `image DIRECTORY USER`, `unpack DIRECTORY BYTES ENTRIES USER` or `discard DIRECTORY`.
+    `root RUNTIME DIRECTORY USER`, `image DIRECTORY USER`, `unpack DIRECTORY BYTES ENTRIES USER` or `discard DIRECTORY`,
+    where USER is whom to become for what needs no power.
     """
     try:
         match arguments:
-            case ["root", runtime, directory]:
-                _build_root(runtime, Path(directory))
+            case ["root", runtime, directory, user]:
+                _build_root(runtime, Path(directory), _user(user))
             case ["image", directory, user]:
-                _build_image(Path(directory), int(user))
+                _build_image(Path(directory), _user(user))
             case ["unpack", directory, size, entries, user]:
-                _unpack(Path(directory), int(size), int(entries), int(user))
+                _unpack(Path(directory), int(size), int(entries), _user(user))
             case ["discard", directory]:
                 # Renamed first: half a tree must not be found under its digest.
                 doomed = Path(directory).with_name(f".{Path(directory).name}.discarded")
@@ -45,22 +46,26 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _build_root(described: str, directory: Path) -> None:
+def _user(text: str) -> int | None:
+    return None if text == SHARED else int(text)
+
+
+def _build_root(described: str, directory: Path, user: int | None) -> None:
     import msgspec  # noqa: PLC0415
 
     from ondol.model.runtime import Runtime  # noqa: PLC0415
     from ondol.sandbox.jail.baseroot import build  # noqa: PLC0415
 
-    build(msgspec.json.decode(described, type=Runtime), directory)
+    build(msgspec.json.decode(described, type=Runtime), directory, user)
 
 
-def _build_image(directory: Path, user: int) -> None:
+def _build_image(directory: Path, user: int | None) -> None:
     from ondol.sandbox.jail import image_root  # noqa: PLC0415
 
     image_root.build(directory, user)
 
 
-def _unpack(directory: Path, size: int, entries: int, user: int) -> None:
+def _unpack(directory: Path, size: int, entries: int, user: int | None) -> None:
     from ondol.sandbox.jail.unpack import unpack_confined  # noqa: PLC0415
     from ondol.sandbox.limits import UnpackLimits  # noqa: PLC0415
 

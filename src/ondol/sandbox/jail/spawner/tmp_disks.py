@@ -5,6 +5,8 @@ done once for each size; a new disk gets a copy of the 60 KB that this wrote. Th
 the device lets go of it with its last user, so nothing can be left behind. No disk is used twice.
 
 Where this machine has no loop devices or no mkfs.ext4, /tmp is a directory, and only a single file's size is limited.
+Where the spawner is no real root, it may mount no disk. /tmp is then memory, of exactly its size too; but a directory
+where a control group would charge that memory to the function.
 """
 
 # pathlib is slow to import and large, and this runs where both count.
@@ -24,7 +26,8 @@ MEGABYTE = 1 << 20
 _MKFS = "mkfs.ext4"
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _FEATURES = ("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard,root_owner=0:0")
-_OPTIONS = ("-q", "-F", "-m", "0", "-N", "16384", *_FEATURES)
+_INODES = 16384
+_OPTIONS = ("-q", "-F", "-m", "0", "-N", str(_INODES), *_FEATURES)
 _ATTRIBUTES = mounts.ATTRIBUTE_NO_SUID | mounts.ATTRIBUTE_NO_DEVICES
 
 Extents = list[tuple[int, bytes]]
@@ -38,6 +41,7 @@ class TmpDisks:
     """
 
     kind = "image"
+    limited = True
 
     def __init__(self, directory: str, scratch: str, events: EventLoop) -> None:
         self._directory = directory
@@ -109,6 +113,7 @@ class TmpDirectories:
     """The same door where there are no disks: a directory for each sandbox."""
 
     kind = "directory"
+    limited = False
 
     def __init__(self, directory: str, events: EventLoop) -> None:
         self._directory = directory
@@ -131,6 +136,23 @@ class TmpDirectories:
     def release(self, number: int) -> None:
         path = f"{self._directory}/{number}"
         self._events.run_program(["/bin/rm", "-rf", "--one-file-system", path], lambda _status, _errors: None)
+
+
+class TmpMemory:
+    """The same door to file systems in memory: as large as configured, of no disk, and gone with their last user."""
+
+    kind = "memory"
+    limited = True
+
+    def prepare(self, size_mb: int, then: Callable[[str | None], None]) -> None:
+        then(None)
+
+    def open(self, size_mb: int) -> tuple[int, int]:
+        options = {"size": f"{size_mb}m", "nr_inodes": str(_INODES), "mode": "1777"}
+        return 0, mounts.new_tree("tmpfs", options, _ATTRIBUTES)
+
+    def release(self, number: int) -> None:
+        """Nothing is left of it."""
 
 
 def find_mkfs() -> str:

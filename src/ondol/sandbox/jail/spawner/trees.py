@@ -26,7 +26,9 @@ class Trees:
             return mounts.clone_tree(f"{self._directory}/{digests[0]}", _ATTRIBUTES)
         # Relative, because what separates the names may be part of a path; the uppermost comes first.
         os.chdir(self._directory)
-        mounts.mount("overlay", self._scratch, "overlay", mounts.READ_ONLY, f"lowerdir={':'.join(reversed(digests))}")
+        # Marks of other overlays are looked for where any user may write them, not where only root may.
+        options = f"userxattr,lowerdir={':'.join(reversed(digests))}"
+        mounts.mount("overlay", self._scratch, "overlay", mounts.READ_ONLY, options)
         try:
             return mounts.clone_tree(self._scratch, _ATTRIBUTES)
         finally:

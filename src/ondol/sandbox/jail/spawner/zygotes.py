@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 from ondol.linux import mounts, namespaces, process, seccomp
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.inside import zygote
+from ondol.sandbox.jail.spawner import SHARED
 from ondol.sandbox.jail.spawner.events import EventLoop
 
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
@@ -43,6 +44,8 @@ _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/
 _UNWRITABLE = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/kmsg", "/proc/sched_debug", "/proc/timer_list")
 _SEALED = mounts.NO_SUID | mounts.NO_DEVICES
+_SPARE_PROC = "/tmp"
+"""Where a zygote has a /proc that sandboxes take away: in a user namespace, to mount one another must be seen."""
 
 Wanted = Callable[["Zygote | None", str], None]
 """Called with a zygote that is ready, or with None and why there is none."""
@@ -70,10 +73,19 @@ class Zygotes:
     """All of them, and the base roots that they live in."""
 
     def __init__(
-        self, directory: str, scratch: str, runtimes: dict[str, dict[str, Any]], events: EventLoop, unpacker: int
+        self,
+        directory: str,
+        scratch: str,
+        runtimes: dict[str, dict[str, Any]],
+        events: EventLoop,
+        *,
+        unpacker: int | None,
+        roots: bool,
+        watched: bool,
     ) -> None:
         self._directory = directory
         self._unpacker = unpacker
+        self._roots = roots
         self._scratch = f"{scratch}/runtime"
         os.mkdir(self._scratch)
         self._runtimes = runtimes
@@ -85,6 +97,8 @@ class Zygotes:
             "filter": seccomp.deny_list().hex(),
             "unwritable": [path for path in _UNWRITABLE if os.path.exists(path)],
             "masked": [path for path in _MASKED if os.path.exists(path)],
+            "spare_proc": None if roots else _SPARE_PROC,
+            "watched": watched,
         }
 
     def add_image(self, digest: str) -> str:
@@ -136,10 +150,11 @@ class Zygotes:
                 callback(problem)
 
         described = self._runtimes[name]
+        user = str(self._unpacker or SHARED)
         if "image" in described:
-            order = ["image", os.path.dirname(self._root(name)), str(self._unpacker)]
+            order = ["image", os.path.dirname(self._root(name)), user]
         else:
-            order = ["root", described["json"], self._root(name)]
+            order = ["root", described["json"], self._root(name), user]
         self._events.run_program([sys.executable, "-I", SLOW, *order], built)
 
     def _root(self, name: str) -> str:
@@ -158,7 +173,7 @@ class Zygotes:
                 # The second process of a namespace is what every runtime is in its own: OpenSSL takes a process for
                 # a fork of another only when their numbers differ.
                 if os.getpid() > 2:
-                    _become_zygote(root, self._scratch, runtime, theirs)
+                    _become_zygote(root, self._scratch, runtime, theirs, roots=self._roots)
                 os._exit(0)
             if pid > 2:
                 break
@@ -185,7 +200,9 @@ class Zygotes:
             then(None, f"the zygote of {key[0]} ended before it was ready; its own words are on the error output")
 
 
-def _become_zygote(root: str, scratch: str, runtime: dict[str, Any], control: socket.socket) -> NoReturn:
+def _become_zygote(
+    root: str, scratch: str, runtime: dict[str, Any], control: socket.socket, *, roots: bool
+) -> NoReturn:
     """In a fork of the spawner: see nothing but the base root, and become its interpreter."""
     try:
         signal.set_wakeup_fd(-1)
@@ -199,7 +216,9 @@ def _become_zygote(root: str, scratch: str, runtime: dict[str, Any], control: so
         namespaces.unshare(namespaces.NEW_MOUNTS)
         mounts.make_private()
         mounts.bind(root, root, mounts.READ_ONLY | _SEALED)
-        _make_devices(f"{root}/dev")
+        _make_devices(f"{root}/dev", roots)
+        if not roots:
+            mounts.mount("proc", f"{root}{_SPARE_PROC}", "proc", _SEALED | mounts.NO_EXECUTE)
         if not runtime["forks"]:
             _take_nothing_from_the_root()
             mounts.change_root(root)
@@ -223,11 +242,15 @@ def _take_nothing_from_the_root() -> None:
     sys.path.clear()
 
 
-def _make_devices(directory: str) -> None:
+def _make_devices(directory: str, roots: bool) -> None:
     mounts.mount("tmpfs", directory, "tmpfs", mounts.NO_SUID | mounts.NO_EXECUTE, "size=64k,mode=755")
     os.umask(0)
     for name, minor in _DEVICES.items():
-        os.mknod(f"{directory}/{name}", 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        if roots:
+            os.mknod(f"{directory}/{name}", 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        else:
+            os.close(os.open(f"{directory}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o666))
+            mounts.mount(f"/dev/{name}", f"{directory}/{name}", "", mounts.BIND)
     os.umask(0o022)
     for name, target in _DEVICE_LINKS.items():
         os.symlink(target, f"{directory}/{name}")
