@@ -109,6 +109,8 @@ def copy(home: Home, root: Path) -> list[Path]:
             binaries += _copy_tree(home, extensions, library / "lib-dynload")
     (library / "lib-dynload").mkdir(exist_ok=True)
     (library / "site-packages").mkdir()
+    # The name under which Debian's interpreters look for what is installed.
+    (library / "dist-packages").symlink_to("site-packages")
     return binaries
 
 

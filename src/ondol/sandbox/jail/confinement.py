@@ -41,9 +41,9 @@ def fill_confined(destination: Path, fill: Fill, given: tuple[int, ...], budget:
     """Make `destination` through a process that is `user`, runs `fill`, and has no descriptors but `given`.
 
     Without a `user` that process keeps this one's, in namespaces where it is alone; this one follows it there, and can
-    do little else afterwards. Call it with the power to change root and user; it blocks. The tree is there, on disk and
-    whole, or not at all; if it is there already, nothing is done. Whatever `fill` needs is to be imported before: the
-    process finds no module. Raises `UnpackRefused` for what `fill` refuses, else `SandboxError`.
+    do little else afterwards. Call it with the power to change root and user; it blocks. The tree is there, and on
+    disk, whole or not at all; if it is there already, nothing is done. Whatever `fill` needs is to be imported before:
+    the process finds no module. Raises `UnpackRefused` for what `fill` refuses, else `SandboxError`.
     """
     if destination.exists():
         return

@@ -135,7 +135,7 @@ def _prepare(
 
 
 def _be_watched() -> int:
-    """A descriptor of this sandbox's /proc, for the watch; what that misses is the first to go should memory run out."""
+    """A descriptor of this sandbox's /proc, for the watch. What that misses is the first to go if memory runs out."""
     with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(b"1000")
     return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
