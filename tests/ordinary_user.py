@@ -1,8 +1,8 @@
 """Run a program as an ordinary user: `python tests/ordinary_user.py [--range] PROGRAM [ARGUMENT...]`, as root.
 
 What the program needs may lie in a directory that others cannot enter, like the home of who installed Python. In a
-mount namespace of the program's own, such a directory is replaced by one that shows nothing but that. With `--range` the user
-has numbers to give (subuid(5)) there, and only there. Its home and its temporary directory are `HOME`.
+mount namespace of the program's own, such a directory is replaced by one that shows nothing but that. With `--range`
+the user has numbers to give (subuid(5)) there, and only there. Its home and its temporary directory are `HOME`.
 """
 
 import os

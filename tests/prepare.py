@@ -51,7 +51,7 @@ def make_node_packages() -> bool:
 
 def missing_packages() -> list[str]:
     """Debian's names of what this machine lacks: a compiler, the C library to link with, programs of the sandbox."""
-    programs = {"gcc": "gcc", "curl": "curl", "mkfs.ext4": "e2fsprogs", "npm": "npm"}
+    programs = {"gcc": "gcc", "curl": "curl", "mkfs.ext4": "e2fsprogs", "newuidmap": "uidmap", "npm": "npm"}
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     missing = [package for program, package in programs.items() if shutil.which(program, path=path) is None]
     if "gcc" in missing or not _has_static_library():

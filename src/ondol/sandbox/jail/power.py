@@ -10,6 +10,7 @@ from pathlib import Path
 from ondol.linux import capabilities
 
 _CAP_SYS_ADMIN = 21
+_ALL_USERS = (1 << 32) - 1
 
 SWITCHES = {
     "proc/sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=10000"),
@@ -27,8 +28,9 @@ WHOLE_PROC = "--security-opt systempaths=unconfined"
 
 
 def is_roots() -> bool:
-    """Whether this process has root's power over the machine, or over the container it is in."""
-    return os.geteuid() == 0 and bool(capabilities.held_by("self") >> _CAP_SYS_ADMIN & 1)
+    """Whether this process has root's power over the machine. Who is root of a user namespace has not."""
+    everybody = Path("/proc/self/uid_map").read_text().split() == ["0", "0", str(_ALL_USERS)]
+    return everybody and os.geteuid() == 0 and bool(capabilities.held_by("self") >> _CAP_SYS_ADMIN & 1)
 
 
 def advice(root: Path = Path("/")) -> str:
@@ -48,4 +50,4 @@ def advice(root: Path = Path("/")) -> str:
         flags.append(WHOLE_PROC)
     if flags:
         return f"this container forbids it: start it with {' '.join(flags)}"
-    return "run ondol as root; in a container, start that with --privileged"
+    return "start the container with --privileged" if os.geteuid() == 0 else "run ondol as root"

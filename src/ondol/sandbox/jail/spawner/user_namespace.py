@@ -4,9 +4,9 @@ The namespace has a PID namespace of its own, whose first process is the spawner
 that, with its number or what went wrong on standard output. Arguments: those of `main.py` but the last two, its users,
 for which it is told the first of a block of the platform's choice. Who they are is decided here:
 
-- root without CAP_SYS_ADMIN (in a container) may give numbers to whom it likes: a block as on any other machine;
+- root (of a container without CAP_SYS_ADMIN, or of a user namespace) gives numbers that it has itself;
 - a user with a range in /etc/subuid and /etc/subgid has `newuidmap` and `newgidmap` give them;
-- without a range there is the user's own number, and sandboxes share it.
+- who has none to give has the own number, and sandboxes share it.
 """
 
 # pathlib is slow to import and large, and this runs where both count.
@@ -54,7 +54,7 @@ def _enter(first_user: int) -> int:
     """Be root of a new user namespace, and about to fork the first of a new PID namespace; how many users it has."""
     user, group = os.geteuid(), os.getegid()
     giver = _Giver(user, group, first_user)
-    namespaces.unshare(namespaces.NEW_USER | namespaces.NEW_PID)
+    namespaces.unshare(namespaces.NEW_USER | namespaces.NEW_PID | namespaces.NEW_NETWORK)
     if giver.give():
         return giver.users
     namespaces.map_self(0, user, 0, group)
@@ -62,18 +62,13 @@ def _enter(first_user: int) -> int:
 
 
 class _Giver:
-    """Numbers are given by a process that is outside: a child, forked before the namespace is made.
-
-    Raises `OSError` for a root that can give none: it would share its own number, which is the owner of everything.
-    """
+    """Numbers are given by a process that is outside: a child, forked before the namespace is made."""
 
     def __init__(self, user: int, group: int, first_user: int) -> None:
         self._own = {"gid_map": group, "uid_map": user}
         self._programs: dict[str, str] = {}
         if user == 0:
-            if not _has_capabilities(_CAP_SETGID, _CAP_SETUID):
-                raise PermissionError("root lacks CAP_SYS_ADMIN, and CAP_SETUID and CAP_SETGID too")
-            self._ranges = dict.fromkeys(self._own, (first_user, USERS))
+            self._ranges = {name: _own_range(name, first_user) for name in self._own}
         else:
             self._ranges = {"gid_map": _range("/etc/subgid", user), "uid_map": _range("/etc/subuid", user)}
             self._programs = {name: shutil.which(f"new{name.replace('_', '')}") or "" for name in self._own}
@@ -82,13 +77,12 @@ class _Giver:
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._tell)
-            os.read(self._told, 1)
-            os._exit(self._give_all(os.getppid()))
+            # Nothing is told if no namespace could be made.
+            os._exit(self._give_all(os.getppid()) if os.read(self._told, 1) else 1)
 
     def give(self) -> bool:
         """To this process, now in its namespace. False if there is nothing to give; raises `OSError` if half is."""
-        os.close(self._tell)
-        os.close(self._told)
+        os.write(self._tell, b"1")
         status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         if status > 1:
             raise PermissionError("newgidmap gives what newuidmap does not; see its words on the error output")
@@ -96,7 +90,7 @@ class _Giver:
 
     def _give_all(self, process: int) -> int:
         """How many of the two maps could not be written."""
-        if self.users == 0 or (self._own["uid_map"] != 0 and not all(self._programs.values())):
+        if self.users == 0 or not all(self._programs.values()):
             return 1
         # Groups first: without them the user's own number can still be taken for both.
         for failed, name in enumerate(self._own):
@@ -133,9 +127,22 @@ def _range(file: str, user: int) -> tuple[int, int]:
     return 0, 0
 
 
-def _has_capabilities(*numbers: int) -> bool:
+def _own_range(name: str, first_user: int) -> tuple[int, int]:
+    """Of the numbers in this process's own map: the block from `first_user` on, else the largest without 0.
+
+    0, 0 without the power to give. Raises `OSError` if sandboxes would then share the number of the machine's root.
+    """
+    with open(f"/proc/self/{name}", encoding="ascii") as file:
+        extents = [tuple(map(int, line.split())) for line in file]
     held = capabilities.held_by("self")
-    return all(held >> number & 1 for number in numbers)
+    if not (held >> _CAP_SETGID & 1 and held >> _CAP_SETUID & 1):
+        if extents[0][:2] == (0, 0):
+            raise PermissionError("root lacks CAP_SYS_ADMIN, and CAP_SETUID or CAP_SETGID too")
+        return 0, 0
+    if any(first <= first_user and first_user + USERS <= first + count for first, _, count in extents):
+        return first_user, USERS
+    spare = [(first, count) if first > 0 else (1, count - 1) for first, _, count in extents]
+    return max(spare, key=lambda each: each[1])
 
 
 if __name__ == "__main__":
