@@ -154,6 +154,7 @@ def test_orphans_of_hostile_ones_are_nobodys_end(jail: Bench, digest: CodeDigest
 KILLS = """#!/bin/bash
 kill -KILL 1 2>/dev/null || echo "not the first"
 for entry in /proc/1/fd/*; do [ -e "$entry" ] && echo "sees $entry"; done
+until kill -0 2 2>/dev/null; do :; done
 echo about to
 kill -KILL -1
 sleep 60
