@@ -43,6 +43,7 @@ from ondol.frontend.targets import Targets
 from ondol.http import HttpCommons, Request, Response
 from ondol.linux.capabilities import drop_all
 from ondol.linux.clock import SystemClock
+from ondol.linux.process import open_as_many_files_as_allowed
 from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.function import FunctionVersion
 from ondol.model.ids import CodeDigest, EnvironmentId, FrontendId, WorkerId
@@ -294,6 +295,7 @@ def run(config: Config) -> int:
 
 async def _serve(config: Config) -> int:
     stop = _Stop(asyncio.get_running_loop())
+    open_as_many_files_as_allowed()
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
     references = check_images(config.runtimes, accepted_runtimes()) if config.runtimes else {}

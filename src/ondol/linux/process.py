@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 import signal as signals
 
 from ondol.linux.libc import check, libc, prctl, syscall
@@ -32,6 +33,12 @@ _LAST_DESCRIPTOR = 0xFFFFFFFF
 def die_with_parent(signal: int) -> None:
     """Receive `signal` when the thread that started this process ends. A set-id exec clears it."""
     prctl(_PR_SET_PDEATHSIG, "PR_SET_PDEATHSIG", signal)
+
+
+def open_as_many_files_as_allowed() -> None:
+    """The limit that is in force is often 1,024, for the sake of programs that use select(2)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def set_dumpable(yes: bool) -> None:

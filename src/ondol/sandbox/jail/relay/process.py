@@ -7,7 +7,6 @@ what was refused. It ends with the platform.
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import socket
 import sys
@@ -148,8 +147,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     process.set_name("ondol-relay")
     process.close_all_but(0, 1, 2, control.fileno())
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    process.open_as_many_files_as_allowed()
     capabilities.drop_all()
     process.set_no_new_privileges()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the platform drains first
