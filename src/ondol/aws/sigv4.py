@@ -51,6 +51,8 @@ class Scope(msgspec.Struct, frozen=True):
 class Credentials(msgspec.Struct, frozen=True):
     access_key: str
     secret: str
+    token: str | None = None
+    """Of a session, for credentials that expire."""
 
 
 class SignedRequest(msgspec.Struct, frozen=True):
@@ -114,6 +116,40 @@ def verify_header(request: SignedRequest, secret: str, now: WallTime) -> None:
     canonical = _canonical(request, _canonical_query(_pairs(request.query)), signed, request.body_sha256, scope)
     if not hmac.compare_digest(_signature(secret, scope, stamp, canonical), parts["Signature"]):
         raise InvalidSignature(_WRONG)
+
+
+def sign(
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    credentials: Credentials,
+    region: str,
+    service: str,
+    now: WallTime,
+) -> dict[str, str]:
+    """The fields that make a request ours, to be added to `headers`, of which every one is signed.
+
+    Names in lower case, the host among them; `path` percent-encoded, as it is sent.
+    """
+    stamp = _utc(now).strftime(_STAMP)
+    scope = Scope(credentials.access_key, stamp[:8], region, service)
+    body_sha256 = hashlib.sha256(body).hexdigest()
+    added = {"x-amz-date": stamp, "x-amz-content-sha256": body_sha256}
+    if credentials.token is not None:
+        added["x-amz-security-token"] = credentials.token
+    fields = {**headers, **added}
+    signed = tuple(sorted(fields))
+    request = SignedRequest(method, path, query, fields, body_sha256)
+    canonical = _canonical(request, _canonical_query(_pairs(query)), signed, body_sha256, scope)
+    signature = _signature(credentials.secret, scope, stamp, canonical)
+    added["authorization"] = (
+        f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={';'.join(signed)}, "
+        f"Signature={signature}"
+    )
+    return added
 
 
 def presign(
