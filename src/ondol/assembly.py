@@ -24,6 +24,7 @@ import uvloop
 from msgspec.structs import replace
 
 from ondol import __version__
+from ondol.aws.remote import Remote
 from ondol.aws.runtime_names import accepted_runtimes
 from ondol.aws.s3 import S3Packages
 from ondol.aws.sandbox_network import plan_network
@@ -37,6 +38,7 @@ from ondol.events.service import EventsService
 from ondol.frontend.attempts import Attempts
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.invocations import Invocations
+from ondol.frontend.own_invocations import OwnInvocations
 from ondol.frontend.sandbox_door import SandboxDoor
 from ondol.frontend.service import FrontendService
 from ondol.frontend.targets import Targets
@@ -53,6 +55,7 @@ from ondol.model.time import Clock
 from ondol.placement.api import WorkerCapacity
 from ondol.placement.policy import PlacementLimits
 from ondol.placement.service import PlacementService
+from ondol.pollers.service import PollersService
 from ondol.runtimes.catalog import Catalog, RuntimeMissing, find
 from ondol.runtimes.debugger import debugger_package
 from ondol.runtimes.oci.images import Images, check_images
@@ -165,6 +168,8 @@ class Platform:
             workers=lambda _: self.worker,
             new_id=new_id,
         )
+        self._remote = Remote(config.endpoints, config.credentials, clock)
+        self.pollers = PollersService(store=store, remote=self._remote, clock=clock, new_id=new_request_id)
         self.control = ControlService(
             store=store,
             blobs=blobs,
@@ -175,6 +180,7 @@ class Platform:
             retirer=self.manager,
             runtimes=InstalledRuntimes(catalog),
             package_source=S3Packages(config.endpoints, config.credentials),
+            pollers=self.pollers,
             nearest_runtime=config.nearest_runtime,
             url_secret=secret,
             new_id=new_request_id,
@@ -189,6 +195,7 @@ class Platform:
             clock=clock,
         )
         targets = Targets(self.control, random.random)
+        self._own_invocations = OwnInvocations(targets, self.invocations, new_request_id)
         self._courier = AwsCourier(config.endpoints, new_request_id)
         self.events = EventsService(
             queues=queues,
@@ -225,6 +232,7 @@ class Platform:
         )
         await self.manager.open()
         await self.invocations.open()
+        self.pollers.open(self._own_invocations)
         await self.control.open()
         port = await self.frontend.open(self._config.host, self._config.port)
         self.events.open()
@@ -233,9 +241,10 @@ class Platform:
     async def close(self, drain_s: float) -> None:
         """Let requests in flight end, then stop everything; nothing of ours remains."""
         await self.events.pause()
-        await self.frontend.drain(drain_s)
+        await asyncio.gather(self.pollers.close(drain_s), self.frontend.drain(drain_s))
         await self.events.close(drain_s)
         self._courier.close()
+        self._remote.close()
         await self.control.close()
         await self.invocations.close()
         await self.manager.close()

@@ -18,6 +18,11 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._over)
 
+    async def finished(self) -> None:
+        """Wait until nothing is under way any more, what is begun meanwhile included."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def cancel(self) -> None:
         for task in self._tasks:
             task.cancel()

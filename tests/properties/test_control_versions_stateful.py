@@ -104,6 +104,7 @@ class VersionsAndAliases(RuleBasedStateMachine):
             retirer=neighbours,
             runtimes=neighbours,
             package_source=neighbours,
+            pollers=neighbours,
             new_id=lambda: str(next(self.ids)),
             tell=print,
         )

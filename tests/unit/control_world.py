@@ -20,6 +20,7 @@ from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.limits import AccountLimits
 from ondol.model.s3 import S3Object
 from ondol.model.time import SECOND, Clock, Instant, WallTime
+from ondol.pollers.api import Mapping as EventSourceMapping
 from ondol.store.memory import MemoryBlobs, MemoryStore
 from ondol.store.protocol import StoreError
 
@@ -163,6 +164,38 @@ class Bucket:
         return self.objects[named]
 
 
+class Polled:
+    """The pollers. What `refusal` says of a source is said of every source; `open` cleared: none can be begun with."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.refusal: Exception | None = None
+        self.polled: dict[str, EventSourceMapping] = {}
+        self.forgotten: list[str] = []
+        self.checked: list[int] = []
+
+    async def check(self, mapping: EventSourceMapping, function_timeout_s: int) -> None:
+        self.checked.append(function_timeout_s)
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def start(self, mapping: EventSourceMapping) -> None:
+        assert mapping.id not in self.polled
+        await self.open.wait()
+        self.polled[mapping.id] = mapping
+
+    async def stop(self, mapping_id: str) -> None:
+        self.polled.pop(mapping_id, None)
+
+    async def forget(self, mapping: EventSourceMapping) -> None:
+        assert mapping.id not in self.polled
+        self.forgotten.append(mapping.id)
+
+    def last_result(self, mapping_id: str) -> str | None:
+        return None
+
+
 class Holder:
     """A frontend. `open` cleared: it hears what it is told, and does not answer."""
 
@@ -238,6 +271,7 @@ class World:
         """What whoever runs ondol was told."""
 
         self.bucket = Bucket()
+        self.pollers = Polled()
         self.control = self.service()
 
     def service(self) -> ControlService:
@@ -251,6 +285,7 @@ class World:
             retirer=self.retired,
             runtimes=Runtimes(),
             package_source=self.bucket,
+            pollers=self.pollers,
             new_id=lambda: f"id-{next(self.ids)}",
             tell=self.told.append,
             folders=self.folders,
@@ -260,6 +295,7 @@ class World:
     async def restart(self) -> None:
         """The process died: nothing was closed, and what is in memory is lost."""
         await self.control.close()
+        self.pollers.polled.clear()
         self.store.fail_at = None
         self.control = self.service()
         await self.control.open()

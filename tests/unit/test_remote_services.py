@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -28,7 +29,7 @@ def run(serve: Serve, test: Callable[[Remote, int], Awaitable[None]]) -> None:
 
         server = Server(answer, HttpLimits(), HttpCommons(clock))
         [(_, port)] = await server.listen("127.0.0.1", 0)
-        remote = Remote(Endpoints({}, Endpoint("127.0.0.1", port)), clock)
+        remote = Remote(Endpoints({}, Endpoint("127.0.0.1", port)), None, clock)
         try:
             await test(remote, port)
         finally:
@@ -61,41 +62,46 @@ def test_a_request_is_signed_by_the_account() -> None:
     run(serve, test)
 
 
-async def one_answer_a_connection(answer: bytes) -> tuple[asyncio.Server, int, list[bytes]]:
+@asynccontextmanager
+async def hanging_up(answer: bytes) -> AsyncIterator[tuple[Remote, list[bytes]]]:
     """A server that says it keeps a connection, and hangs up when the second request comes over it."""
     requests: list[bytes] = []
+    serving: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         requests.append(await reader.readuntil(b"}"))
         writer.write(answer)
         await reader.read(1)
-        writer.transport.abort()
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    return server, server.sockets[0].getsockname()[1], requests
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    remote = Remote(Endpoints({}, Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])), None, SystemClock())
+    yield remote, requests
+    remote.close()
+    server.close()
+    await asyncio.gather(*serving)
 
 
 def test_a_stale_connection_is_replaced() -> None:
     async def main() -> None:
-        server, port, requests = await one_answer_a_connection(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        remote = Remote(Endpoints({}, Endpoint("127.0.0.1", port)), SystemClock())
-        for _ in range(3):
-            assert await remote.call(SQS, ACCOUNT, REGION, "ListQueues", {}) == {}
+        async with hanging_up(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as (remote, requests):
+            for _ in range(3):
+                assert await remote.call(SQS, ACCOUNT, REGION, "ListQueues", {}) == {}
         assert len(requests) == 3
-        remote.close()
-        server.close()
 
     asyncio.run(main())
 
 
 def test_an_answer_that_breaks_off_is_not_asked_for_again() -> None:
     async def main() -> None:
-        server, port, requests = await one_answer_a_connection(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}")
-        remote = Remote(Endpoints({}, Endpoint("127.0.0.1", port)), SystemClock())
-        with pytest.raises(RemoteUnavailable):
-            await remote.call(SQS, ACCOUNT, REGION, "ListQueues", {}, timeout_s=0.05)
+        async with hanging_up(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}") as (remote, requests):
+            with pytest.raises(RemoteUnavailable):
+                await remote.call(SQS, ACCOUNT, REGION, "ListQueues", {}, timeout_s=0.05)
         assert len(requests) == 1
-        server.close()
 
     asyncio.run(main())
 
@@ -137,10 +143,10 @@ def test_errors_are_read_in_every_form(
 
 def test_a_server_that_is_not_there_is_named() -> None:
     async def main() -> None:
-        remote = Remote(Endpoints({"sqs": Endpoint("127.0.0.1", 1)}), SystemClock())
-        with pytest.raises(RemoteUnavailable, match="127.0.0.1:1"):
+        remote = Remote(Endpoints({"sqs": Endpoint("127.0.0.1", 1)}), None, SystemClock())
+        with pytest.raises(RemoteUnavailable, match=r"127\.0\.0\.1:1"):
             await remote.call(SQS, ACCOUNT, REGION, "ListQueues", {})
-        with pytest.raises(RemoteUnavailable, match='sns = "http'):
+        with pytest.raises(RemoteUnavailable, match=r'sns = "http'):
             await remote.query("sns", ACCOUNT, REGION, {})
 
     asyncio.run(main())

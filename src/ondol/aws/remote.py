@@ -1,7 +1,7 @@
 """ondol as a client of other AWS services: requests to the servers in `[endpoints]`, signed, and their answers.
 
 It knows the three ways in which those services are asked (JSON, query and REST) and how each words an error. It must
-not know what the operations do. Signed as what a client of ondol would be: the access key names the account.
+not know what the operations do.
 """
 
 import ssl
@@ -13,6 +13,7 @@ import msgspec
 
 from ondol.aws.sigv4 import Credentials, sign
 from ondol.http import AnswerHead, Calls, HttpError, ServerGone, ServerSlow
+from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Endpoint, Endpoints
 from ondol.model.ids import AccountId, Region
 from ondol.model.time import Clock
@@ -20,7 +21,7 @@ from ondol.model.time import Clock
 TIMEOUT_S = 30.0
 
 _SECRET = "ondol"
-"""Servers near by know nobody's secret, and take any."""
+"""Servers for development know nobody's secret, and take any."""
 
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
@@ -55,10 +56,14 @@ class RemoteUnavailable(Exception):
 
 
 class Remote:
-    """All services that are not ondol's own. `close` ends its connections."""
+    """All services that are not ondol's own. `close` ends its connections.
 
-    def __init__(self, endpoints: Endpoints, clock: Clock) -> None:
+    Signs with `credentials`; without any as the account itself, which servers for development take.
+    """
+
+    def __init__(self, endpoints: Endpoints, credentials: SessionCredentials | None, clock: Clock) -> None:
         self._endpoints = endpoints
+        self._credentials = credentials
         self._clock = clock
         self._calls: dict[Endpoint, Calls] = {}
 
@@ -115,6 +120,7 @@ class Remote:
                 f"no server is configured for {service}: name one in ondol.toml under [endpoints], as "
                 f'{service} = "http://127.0.0.1:PORT", or start ondol with: ondol up --with moto'
             )
+        own = self._credentials or SessionCredentials(account, _SECRET)
         fields = {"host": str(endpoint).partition("://")[2], **headers}
         fields |= sign(
             method,
@@ -122,7 +128,7 @@ class Remote:
             "",
             fields,
             body,
-            credentials=Credentials(account, _SECRET),
+            credentials=Credentials(own.access_key, own.secret, own.token or None),
             region=region,
             service=service,
             now=self._clock.wall(),

@@ -23,9 +23,11 @@ def start(parameters: Mapping[str, Any]) -> str:
         raise InvalidParameterValue("The provided marker is not valid.") from None
 
 
-def page(items: Iterable[tuple[str, Item]], parameters: Mapping[str, Any]) -> tuple[list[Item], dict[str, str]]:
+def page(
+    items: Iterable[tuple[str, Item]], parameters: Mapping[str, Any], most: int = PAGE_ITEMS
+) -> tuple[list[Item], dict[str, str]]:
     """One page of (position, item), which begin where the page does, and `NextMarker` if there are more."""
-    size = min(parameters.get("MaxItems", PAGE_ITEMS), PAGE_ITEMS)
+    size = min(parameters.get("MaxItems", most), most)
     taken = list(islice(items, size + 1))
     following = {}
     if len(taken) > size:

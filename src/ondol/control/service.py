@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, PackageSource, Retirer, RuntimeCatalog, ViewHolder
 from ondol.control.code_signing_registry import CodeSigningRegistry
+from ondol.control.event_source_registry import EventSourceRegistry
+from ondol.control.event_source_settler import EventSourceSettler
 from ondol.control.holders import Holders
 from ondol.control.hot_reload import HotReload
 from ondol.control.layer_registry import LayerRegistry
@@ -16,6 +18,7 @@ from ondol.control.operations.code_signing import CodeSigningOperations
 from ondol.control.operations.concurrency import ConcurrencyOperations
 from ondol.control.operations.deletion import DeleteOperations
 from ondol.control.operations.event_invokes import EventInvokeOperations
+from ondol.control.operations.event_sources import EventSourceOperations
 from ondol.control.operations.functions import FunctionOperations
 from ondol.control.operations.layer_permissions import LayerPermissionOperations
 from ondol.control.operations.layers import LayerOperations
@@ -38,6 +41,7 @@ from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.ids import CodeDigest
 from ondol.model.limits import AccountLimits
 from ondol.model.time import SECOND, Clock
+from ondol.pollers.api import Pollers
 from ondol.store.protocol import Blobs, Store, StoreError
 
 HOLDER_LEASE = 10 * SECOND
@@ -69,6 +73,7 @@ class ControlService:
         retirer: Retirer,
         runtimes: RuntimeCatalog,
         package_source: PackageSource,
+        pollers: Pollers,
         new_id: Callable[[], str],
         tell: Callable[[str], None],
         folders: Sequence[Path] = (),
@@ -98,6 +103,8 @@ class ControlService:
             new_id=new_id,
             tell=tell,
         )
+        self._event_sources = event_sources = EventSourceRegistry(store)
+        self._event_source_settler = EventSourceSettler(event_sources, pollers)
         self._concurrency = concurrency
         self._collecting: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -136,6 +143,14 @@ class ControlService:
             **LayerOperations(layers, packages, clock).table(),
             **LayerPermissionOperations(layers, new_id).table(),
             **EventInvokeOperations(registry, holders, clock).table(),
+            **EventSourceOperations(
+                functions=registry,
+                mappings=event_sources,
+                settler=self._event_source_settler,
+                pollers=pollers,
+                clock=clock,
+                new_id=new_id,
+            ).table(),
         }
 
     async def open(self) -> None:
@@ -143,11 +158,13 @@ class ControlService:
         await self._registry.open()
         await self._layers.open()
         await self._code_signing.open()
+        await self._event_sources.open()
         for key, stored in list(self._registry.catalog):
             if stored.record.reserved_concurrency is not None:
                 await tell_reservation(self._registry.catalog, self._concurrency, key)
             self._settler.start(key)
         self._hot_reload.open()
+        self._event_source_settler.resume()
         self._collecting = asyncio.create_task(self._collect_for_ever(), name="collect packages")
 
     async def close(self) -> None:
@@ -157,6 +174,7 @@ class ControlService:
         if self._collecting is not None:
             self._collecting.cancel()
             await asyncio.gather(self._collecting, return_exceptions=True)
+        await self._event_source_settler.close()
         await self._settler.close()
         await self._holders.close()
 

@@ -53,6 +53,10 @@ class ResourceConflict(CallerError):
     code = "ResourceConflictException"
 
 
+class ResourceInUse(CallerError):
+    code = "ResourceInUseException"
+
+
 class PreconditionFailed(CallerError):
     code = "PreconditionFailedException"
 

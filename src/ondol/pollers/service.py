@@ -1,0 +1,94 @@
+"""The pollers' shell: one poller for each mapping that is enabled, of the kind that its source needs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from ondol.aws.remote import Remote, RemoteError, RemoteUnavailable
+from ondol.model.errors import InvariantError
+from ondol.model.time import Clock
+from ondol.pollers.api import Invoker, Mapping, SourceRefused, SourceUnavailable
+from ondol.pollers.queue import Queue
+from ondol.pollers.queue_poller import QueuePoller
+from ondol.pollers.sources import Kind, Source, parse_source
+from ondol.store.protocol import Store
+
+
+class Poller(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class PollersService:
+    """`Pollers`. `open` before control begins; `close` before those go whom it needs."""
+
+    def __init__(self, *, store: Store, remote: Remote, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._remote = remote
+        self._invoker: Invoker | None = None
+        self._clock = clock
+        self._pollers: dict[str, Poller] = {}
+
+    def open(self, invoker: Invoker) -> None:
+        """Mappings can be started from now on; `invoker` runs their functions."""
+        self._invoker = invoker
+
+    async def close(self, drain_s: float) -> None:
+        """Stop all; what runs has so long to end."""
+        stopping = [asyncio.ensure_future(poller.stop()) for poller in self._pollers.values()]
+        if stopping:
+            _, late = await asyncio.wait(stopping, timeout=drain_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*stopping, return_exceptions=True)
+
+    async def check(self, mapping: Mapping, function_timeout_s: int) -> None:
+        source = _source_of(mapping)
+        try:
+            if source.kind is Kind.SQS:
+                await self._check_queue(Queue(self._remote, source, mapping.source), function_timeout_s)
+        except RemoteUnavailable as error:
+            raise SourceUnavailable(str(error)) from error
+
+    async def start(self, mapping: Mapping) -> None:
+        if self._invoker is None or mapping.id in self._pollers:
+            raise InvariantError(f"the mapping {mapping.id} is polled already, or too early")
+        self._pollers[mapping.id] = poller = self._poller(mapping, self._invoker)
+        await poller.start()
+
+    async def stop(self, mapping_id: str) -> None:
+        poller = self._pollers.get(mapping_id)
+        if poller is not None:
+            await poller.stop()
+            self._pollers.pop(mapping_id, None)
+
+    async def forget(self, mapping: Mapping) -> None:
+        pass
+
+    def last_result(self, mapping_id: str) -> str | None:
+        return None
+
+    def _poller(self, mapping: Mapping, invoker: Invoker) -> Poller:
+        source = _source_of(mapping)
+        queue = Queue(self._remote, source, mapping.source)
+        return QueuePoller(mapping, queue, source.fifo, invoker, self._clock)
+
+    async def _check_queue(self, queue: Queue, function_timeout_s: int) -> None:
+        try:
+            visible_s = int((await queue.attributes()).get("VisibilityTimeout", "30"))
+        except RemoteError as error:
+            raise SourceRefused(
+                f"Error occurred while ReceiveMessage. SQS Error Code: {error.code}. SQS Error Message: {error.message}"
+            ) from error
+        if visible_s < function_timeout_s:
+            raise SourceRefused(
+                f"Queue visibility timeout: {visible_s} seconds is less than "
+                f"Function timeout: {function_timeout_s} seconds"
+            )
+
+
+def _source_of(mapping: Mapping) -> Source:
+    source = parse_source(mapping.source)
+    if source is None:
+        raise InvariantError(f"{mapping.source} is no source")
+    return source
