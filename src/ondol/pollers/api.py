@@ -81,7 +81,7 @@ class Pollers(Protocol):
         ...
 
     async def forget(self, mapping: Mapping) -> None:
-        """The mapping, which was stopped, is deleted: so are its checkpoints."""
+        """The mapping, which was stopped, is deleted: so are its checkpoints. Raises `PlatformError`."""
         ...
 
     def last_result(self, mapping_id: str) -> str | None:

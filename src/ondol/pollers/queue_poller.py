@@ -49,6 +49,11 @@ class QueuePoller:
         self._silent_until = Instant(0)
         self._failing = False
 
+    @property
+    def last_result(self) -> str | None:
+        """AWS tells that of streams alone."""
+        return None
+
     async def start(self) -> None:
         self._background.spawn(self._run())
 

@@ -5,16 +5,24 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ondol.aws.remote import Remote, RemoteError, RemoteUnavailable
-from ondol.model.errors import InvariantError
+from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.time import Clock
 from ondol.pollers.api import Invoker, Mapping, SourceRefused, SourceUnavailable
+from ondol.pollers.checkpoints import Checkpoints
+from ondol.pollers.destinations import Destinations
 from ondol.pollers.queue import Queue
 from ondol.pollers.queue_poller import QueuePoller
+from ondol.pollers.shard_reader import StreamParts
 from ondol.pollers.sources import Kind, Source, parse_source
-from ondol.store.protocol import Store
+from ondol.pollers.stream_poller import StreamPoller
+from ondol.pollers.streams import KinesisStream, Stream, TableStream
+from ondol.store.protocol import Store, StoreError
 
 
 class Poller(Protocol):
+    @property
+    def last_result(self) -> str | None: ...
+
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
@@ -24,7 +32,9 @@ class PollersService:
     """`Pollers`. `open` before control begins; `close` before those go whom it needs."""
 
     def __init__(self, *, store: Store, remote: Remote, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._store = store
         self._remote = remote
+        self._destinations = Destinations(remote, clock, new_id)
         self._invoker: Invoker | None = None
         self._clock = clock
         self._pollers: dict[str, Poller] = {}
@@ -47,6 +57,8 @@ class PollersService:
         try:
             if source.kind is Kind.SQS:
                 await self._check_queue(Queue(self._remote, source, mapping.source), function_timeout_s)
+            else:
+                await self._check_stream(self._stream(mapping, source), mapping)
         except RemoteUnavailable as error:
             raise SourceUnavailable(str(error)) from error
 
@@ -63,15 +75,40 @@ class PollersService:
             self._pollers.pop(mapping_id, None)
 
     async def forget(self, mapping: Mapping) -> None:
-        pass
+        try:
+            await Checkpoints(self._store, mapping).forget()
+        except StoreError as error:
+            raise PlatformError(f"checkpoints of {mapping.id} are left: {error}", Outcome.NOT_STARTED) from error
 
     def last_result(self, mapping_id: str) -> str | None:
-        return None
+        poller = self._pollers.get(mapping_id)
+        return None if poller is None else poller.last_result
 
     def _poller(self, mapping: Mapping, invoker: Invoker) -> Poller:
-        source = _source_of(mapping)
+        source, settings = _source_of(mapping), mapping.stream
+        if settings is not None:
+            parts = StreamParts(
+                mapping=mapping,
+                settings=settings,
+                stream=self._stream(mapping, source),
+                checkpoints=Checkpoints(self._store, mapping),
+                invoker=invoker,
+                destinations=self._destinations,
+                clock=self._clock,
+            )
+            return StreamPoller(parts)
         queue = Queue(self._remote, source, mapping.source)
         return QueuePoller(mapping, queue, source.fifo, invoker, self._clock)
+
+    def _stream(self, mapping: Mapping, source: Source) -> Stream:
+        kind = KinesisStream if source.kind is Kind.KINESIS else TableStream
+        return kind(self._remote, source, mapping.source, mapping.filters or ())
+
+    async def _check_stream(self, stream: Stream, mapping: Mapping) -> None:
+        try:
+            await stream.shards()
+        except RemoteError as error:
+            raise SourceRefused(f"Stream not found: {mapping.source}") from error
 
     async def _check_queue(self, queue: Queue, function_timeout_s: int) -> None:
         try:

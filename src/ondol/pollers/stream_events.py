@@ -1,0 +1,69 @@
+"""The payload that a function gets of a stream, and what it answers about a batch: pure.
+
+Source: developer guide, "Using Lambda with Kinesis", "Stateful processing" and "Partial batch responses".
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from ondol.pollers.api import Mapping
+from ondol.pollers.lane import EMPTY_STATE, Attempt
+from ondol.pollers.policy import reported_failures
+
+
+class _Stateful(msgspec.Struct):
+    state: msgspec.Raw = msgspec.Raw(EMPTY_STATE)
+
+
+class _WindowEvent(msgspec.Struct, rename="camel"):
+    records: list[msgspec.Raw] = msgspec.field(name="Records")
+    window: dict[str, str]
+    state: msgspec.Raw
+    shard_id: str
+    event_source_arn: str = msgspec.field(name="eventSourceARN")
+    is_final_invoke_for_window: bool
+    is_window_terminated_early: bool
+
+
+_stateful = msgspec.json.Decoder(_Stateful)
+
+
+def payload_of(attempt: Attempt, mapping: Mapping, shard: str) -> bytes:
+    if attempt.window is None or mapping.stream is None:
+        return b'{"Records":[' + b",".join([record.body for record in attempt.records]) + b"]}"
+    start_s = attempt.window.start // 1000
+    event = _WindowEvent(
+        records=[msgspec.Raw(record.body) for record in attempt.records],
+        window={"start": _iso(start_s), "end": _iso(start_s + mapping.stream.tumbling_window_s)},
+        state=msgspec.Raw(attempt.window.state),
+        shard_id=shard,
+        event_source_arn=mapping.source,
+        is_final_invoke_for_window=attempt.final,
+        is_window_terminated_early=attempt.early,
+    )
+    return msgspec.json.encode(event)
+
+
+def first_failure(result: bytes, attempt: Attempt) -> int | None:
+    """The number of the first record that the function reports as failed; None if it took all.
+
+    What cannot be understood means that all failed.
+    """
+    sequences = [record.sequence for record in attempt.records]
+    failures = reported_failures(result, sequences)
+    if failures is None:
+        return 0
+    return min((sequences.index(sequence) for sequence in failures), default=None)
+
+
+def state_of(result: bytes) -> bytes | None:
+    """The state that the function hands on; None if it hands on none."""
+    try:
+        return bytes(_stateful.decode(result).state)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _iso(moment_s: int) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
