@@ -24,6 +24,7 @@ from ondol.simulator.virtual_time import NEW_YEAR_2026, VirtualClock, VirtualTim
 from ondol.store.memory import MemoryStore
 
 FAMILY = (Shard("a", (), "60"), Shard("b", ("a",), "40"), Shard("c", ("a",)))
+DAY_S = 86_400
 LENGTHS = {"a": 60, "b": 40, "c": 50}
 
 
@@ -126,6 +127,7 @@ async def poll_through_deaths(seed: int) -> FlakyFunction:
     )
     function = FlakyFunction(chance)
     while not done(function):
+        assert loop.time() < DAY_S, "a record was skipped"
         parts = StreamParts(
             mapping=mapping,
             settings=settings,
