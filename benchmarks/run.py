@@ -23,6 +23,7 @@ import many_functions
 import node_latency
 import package_size
 import peers
+import queue_mapping
 import start_up
 import stream_latency
 import table
@@ -37,6 +38,7 @@ FIGURES = {
         warm_latency,
         throughput,
         stream_latency,
+        queue_mapping,
         after_idle,
         cold_start,
         cold_rate,
