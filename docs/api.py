@@ -28,6 +28,7 @@ NOTES = {
     "PutFunctionRecursionConfig": "loops of asynchronous invocations",
     "PutFunctionEventInvokeConfig": "see [asynchronous-invocations.md](asynchronous-invocations.md)",
     "PutFunctionCodeSigningConfig": "to ondol no package is signed: Enforce lets nothing be deployed",
+    "CreateEventSourceMapping": "of SQS, Kinesis, DynamoDB streams: see [event-sources.md](event-sources.md)",
     "PutResourcePolicy": "of functions, versions and aliases; what would not be evaluated in it is refused",
     "CreateFunctionUrlConfig": "see [function-urls.md](function-urls.md)",
 }

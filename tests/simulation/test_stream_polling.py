@@ -102,7 +102,7 @@ class Told(Destinations):
     """Remembers what it was told, as if the function had taken it."""
 
     def __init__(self, clock: VirtualClock, function: FlakyFunction) -> None:
-        super().__init__(remote=Remote(Endpoints(), clock), clock=clock, new_id=lambda: "id")
+        super().__init__(remote=Remote(Endpoints(), None, clock), clock=clock, new_id=lambda: "id")
         self._function = function
 
     async def tell(self, mapping: Mapping, shard: str, discard: Discard, failed: Failed | None) -> None:

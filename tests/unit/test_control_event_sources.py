@@ -325,3 +325,32 @@ def test_a_mapping_outlives_its_function() -> None:
         assert CALLER.account in (await world("GetEventSourceMapping", UUID=uuid))["FunctionArn"]
 
     run(test)
+
+
+def test_a_mapping_has_tags() -> None:
+    async def test(world: World) -> None:
+        await world.active()
+        mapping = await mapped(world, Tags={"a": "1", "b": "2"})
+        named = {"Resource": mapping["EventSourceMappingArn"]}
+        assert await world("ListTags", named) == {"Tags": {"a": "1", "b": "2"}}
+        await world("TagResource", named, Tags={"c": "3"})
+        await world("UntagResource", named, TagKeys=["a"])
+        await world.restart()
+        assert await world("ListTags", named) == {"Tags": {"b": "2", "c": "3"}}
+        missing = named["Resource"][:-1] + "x"
+        with pytest.raises(ResourceNotFound):
+            await world("ListTags", Resource=missing)
+
+    run(test)
+
+
+def test_a_reset_deletes_mappings() -> None:
+    async def test(world: World) -> None:
+        await world.active()
+        uuid = (await mapped(world))["UUID"]
+        await settled(world, uuid)
+        await world.control.reset()
+        assert (await world("ListEventSourceMappings"))["EventSourceMappings"] == []
+        assert (world.pollers.polled, world.pollers.forgotten) == ({}, [uuid])
+
+    run(test)

@@ -10,6 +10,7 @@ from ondol.model.errors import PlatformError
 from ondol.pollers.api import Pollers
 
 _RETRY_S = 1.0
+_PATIENCE_S = 5.0
 
 
 class EventSourceSettler:
@@ -34,6 +35,12 @@ class EventSourceSettler:
         task = asyncio.create_task(self._settle(mapping_id, before), name=f"settle the mapping {mapping_id}")
         self._tasks[mapping_id] = task
         task.add_done_callback(lambda task: self._ended(mapping_id, task))
+
+    async def settled(self, mapping_id: str) -> None:
+        """Wait until nothing of it is on its way, or its poller has taken very long."""
+        task = self._tasks.get(mapping_id)
+        if task is not None:
+            await asyncio.wait({task}, timeout=_PATIENCE_S)
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())

@@ -26,7 +26,7 @@ from ondol.control.operations.lookup import Operations
 from ondol.control.operations.management import ManagementOperations
 from ondol.control.operations.permissions import PermissionOperations
 from ondol.control.operations.reset import Reset
-from ondol.control.operations.tags import TagOperations
+from ondol.control.operations.tags import CodeSigningTags, EventSourceTags, FunctionTags, TagOperations
 from ondol.control.operations.updates import UpdateOperations
 from ondol.control.operations.urls import UrlOperations
 from ondol.control.operations.versions import VersionOperations
@@ -127,7 +127,14 @@ class ControlService:
             for operations in (FunctionOperations, UpdateOperations)
         )
         deletion = DeleteOperations(registry, holders, retirer, concurrency)
-        self._reset = Reset(registry, layers, code_signing, deletion)
+        self._reset = Reset(
+            registry=registry,
+            layers=layers,
+            code_signing=code_signing,
+            deletion=deletion,
+            mappings=event_sources,
+            mapping_settler=self._event_source_settler,
+        )
         self._operations: Operations = {
             **functions.table(),
             **updates.table(),
@@ -139,7 +146,9 @@ class ControlService:
             **UrlOperations(registry, holders, clock, url_secret).table(),
             **CodeSigningOperations(registry, code_signing, clock, new_id).table(),
             **ManagementOperations(registry, holders).table(),
-            **TagOperations(registry, code_signing).table(),
+            **TagOperations(
+                (CodeSigningTags(code_signing), EventSourceTags(event_sources), FunctionTags(registry))
+            ).table(),
             **LayerOperations(layers, packages, clock).table(),
             **LayerPermissionOperations(layers, new_id).table(),
             **EventInvokeOperations(registry, holders, clock).table(),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 _MACHINES = "ondol runs functions on the machines that its operator has: it starts and stops none"
 _DURABLE = "durable executions are not there yet"
-_MAPPINGS = "event source mappings are not there yet"
 _PROVISIONED = "provisioned concurrency is not there yet"
 
 UNSERVED: Mapping[str, str] = {
@@ -25,13 +24,6 @@ UNSERVED: Mapping[str, str] = {
             "SendDurableExecutionCallbackSuccess",
         ),
         _DURABLE,
-    ),
-    **dict.fromkeys(
-        (
-            *("CreateEventSourceMapping", "DeleteEventSourceMapping", "GetEventSourceMapping"),
-            *("ListEventSourceMappings", "UpdateEventSourceMapping"),
-        ),
-        _MAPPINGS,
     ),
     **dict.fromkeys(
         (

@@ -3,8 +3,13 @@
 import asyncio
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from ondol.control.api import Caller
 from ondol.control.code_signing_registry import CodeSigningRegistry
+from ondol.control.event_source_registry import EventSourceRegistry
+from ondol.control.event_source_settler import EventSourceSettler
+from ondol.control.event_sources import MappingRecord, MappingState
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.operations.deletion import DeleteOperations
 from ondol.control.registry import Registry
@@ -14,24 +19,41 @@ from ondol.model.function import FunctionKey
 
 class Reset:
     def __init__(
-        self, registry: Registry, layers: LayerRegistry, code_signing: CodeSigningRegistry, deletion: DeleteOperations
+        self,
+        *,
+        registry: Registry,
+        layers: LayerRegistry,
+        code_signing: CodeSigningRegistry,
+        deletion: DeleteOperations,
+        mappings: EventSourceRegistry,
+        mapping_settler: EventSourceSettler,
     ) -> None:
         self._registry = registry
         self._layers = layers
         self._code_signing = code_signing
         self._deletion = deletion
+        self._mappings = mappings
+        self._mapping_settler = mapping_settler
 
     async def perform(self) -> int:
         """Delete the functions of all accounts and regions, each as DeleteFunction does; answers how many there were.
 
-        Layers go too, and begin at version 1 again; and code signing configurations.
+        Layers go too, and begin at version 1 again; code signing configurations; and event source mappings, as
+        DeleteEventSourceMapping does it, which first let the batches end that are on their way.
 
         They go side by side, so that the store brings them to the disk together. A function that is created meanwhile
         stays.
         """
         keys = [key for key, _ in self._registry.catalog]
-        await asyncio.gather(*map(self._delete, keys), self._layers.clear(), self._code_signing.clear())
+        mappings = [self._delete_mapping(record) for record in self._mappings]
+        deletions = [self._delete(key) for key in keys]
+        await asyncio.gather(*deletions, *mappings, self._layers.clear(), self._code_signing.clear())
         return len(keys)
+
+    async def _delete_mapping(self, record: MappingRecord) -> None:
+        await self._mappings.change(record, lambda now: now and replace(now, state=MappingState.DELETING))
+        self._mapping_settler.start(record.mapping.id)
+        await self._mapping_settler.settled(record.mapping.id)
 
     async def _delete(self, key: FunctionKey) -> None:
         with suppress(ResourceNotFound):  # somebody else was quicker
