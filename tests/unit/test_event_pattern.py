@@ -1,5 +1,6 @@
 """What event patterns let through, by the examples of AWS's user guide and at their edges."""
 
+import time
 from typing import Any
 
 import pytest
@@ -137,3 +138,10 @@ def test_a_field_may_be_named_like_the_operator() -> None:
 def test_what_is_no_pattern_is_refused(text: str) -> None:
     with pytest.raises(InvalidPattern):
         EventPattern(parse_pattern(text))
+
+
+def test_no_text_makes_a_wildcard_slow() -> None:
+    pattern = EventPattern({"field": [{"wildcard": "*a" * 50 + "*b*c"}]})
+    began = time.perf_counter()
+    assert not pattern.matches({"field": "a" * 1_000_000})
+    assert time.perf_counter() - began < 1

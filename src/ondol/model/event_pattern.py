@@ -196,21 +196,40 @@ def _case_ignored(operand: Mapping[str, Any], operator: str) -> str:
 
 def _wildcard(operand: Any) -> Test:
     """`*` stands for any characters, `\\*` for itself."""
-    pieces = re.findall(r"\\.?|\*+|[^\\*]+", _text(operand, "wildcard"), re.DOTALL)
-    expression = ""
-    for piece in pieces:
+    literals = [""]
+    for piece in re.findall(r"\\.?|\*+|[^\\*]+", _text(operand, "wildcard"), re.DOTALL):
         if piece[0] == "*":
             if len(piece) > 1:
                 raise InvalidPattern("wildcard has two * in a row")
-            expression += ".*"
+            literals.append("")
         elif piece[0] == "\\":
             if piece not in ("\\*", "\\\\"):
                 raise InvalidPattern("wildcard escapes something other than * and \\")
-            expression += re.escape(piece[1])
+            literals[-1] += piece[1]
         else:
-            expression += re.escape(piece)
-    match = re.compile(expression, re.DOTALL).fullmatch
-    return lambda value: isinstance(value, str) and match(value) is not None
+            literals[-1] += piece
+    return lambda value: isinstance(value, str) and _holds(value, literals)
+
+
+def _holds(text: str, literals: list[str]) -> bool:
+    """Whether these come in the text one after another, the first at its start and the last at its end.
+
+    The earliest place is as good as any later one, so that no text takes long, whoever sent it.
+    """
+    first, *others = literals
+    if not others:
+        return text == first
+    *inner, last = others
+    end = len(text) - len(last)
+    if not text.startswith(first) or not text.endswith(last) or len(first) > end:
+        return False
+    at = len(first)
+    for literal in inner:
+        found = text.find(literal, at, end)
+        if found < 0:
+            return False
+        at = found + len(literal)
+    return True
 
 
 def _numeric(operand: Any) -> Test:
