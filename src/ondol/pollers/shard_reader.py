@@ -26,7 +26,7 @@ _POLL_S = 0.25
 """Between reads that find nothing: Kinesis allows five a second for each shard."""
 
 _RETRY_S = 1.0
-_HELD_RECORDS = 10 * PAGE_RECORDS
+_HELD_RECORDS = 20 * PAGE_RECORDS
 """Read on only while fewer wait for the function."""
 
 _log = logging.getLogger(__name__)

@@ -3,9 +3,10 @@
 Sources: developer guide, "Using Lambda with Kinesis" and "with DynamoDB", for the events; the services' API references.
 """
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -17,7 +18,9 @@ from ondol.pollers.lane import StreamRecord
 from ondol.pollers.shards import Position, PositionKind, Shard
 from ondol.pollers.sources import Source
 
-PAGE_RECORDS = 1_000
+PAGE_RECORDS = 500
+
+_TURN_RECORDS = 50
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -68,7 +71,7 @@ class KinesisStream:
 
     async def read(self, shard: str, iterator: str, role: str) -> Page:
         answer = await self._call("GetRecords", {"ShardIterator": iterator, "Limit": PAGE_RECORDS})
-        records = [self._record(shard, role, shown) for shown in answer["Records"]]
+        records = await _in_turns(answer["Records"], lambda shown: self._record(shard, role, shown))
         return Page(records, answer.get("NextShardIterator"))
 
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class TableStream:
     async def read(self, shard: str, iterator: str, role: str) -> Page:
         answer = await self._call("GetRecords", {"ShardIterator": iterator, "Limit": PAGE_RECORDS})
         since = self._since.get(shard, 0)
-        records = [self._record(shown, since) for shown in answer["Records"]]
+        records = await _in_turns(answer["Records"], lambda shown: self._record(shown, since))
         return Page(records, answer.get("NextShardIterator"))
 
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,6 +154,18 @@ class TableStream:
         passes = arrival + 1_000 > since and self._filters.pass_on(record, lambda: None)
         keys = msgspec.json.encode(change.get("Keys")).decode()
         return StreamRecord(change["SequenceNumber"], keys, arrival, msgspec.json.encode(record), passes)
+
+
+async def _in_turns(
+    shown: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], StreamRecord]
+) -> list[StreamRecord]:
+    """The records of a page; in between others have their turn."""
+    records: list[StreamRecord] = []
+    for each in shown:
+        records.append(read(each))
+        if len(records) % _TURN_RECORDS == 0:
+            await asyncio.sleep(0)
+    return records
 
 
 def _shard(shown: Mapping[str, Any]) -> Shard:
