@@ -28,10 +28,11 @@ class OndolProcess:
         self.program: tuple[str, ...] = (str(ONDOL),)
         self.process: subprocess.Popen[str] | None = None
         self.endpoint = ""
+        self._said_before = 0
 
     def start(self) -> "OndolProcess":
         command = [*self.program, "up", "--port", "0", "--data-dir", self.data_dir]
-        with (self.data_dir.parent / f"{self.data_dir.name}.stderr").open("a") as stderr:
+        with self._stderr().open("a") as stderr:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **self._settings}
             )
@@ -41,11 +42,15 @@ class OndolProcess:
             self.kill()
             raise AssertionError(f"ondol said {line!r}; {self.complaints()}")
         self.endpoint = line.split()[3]
+        self._said_before = len(self._stderr().read_bytes())
         return self
 
     def complaints(self) -> str:
-        """What it wrote to stderr."""
-        return (self.data_dir.parent / f"{self.data_dir.name}.stderr").read_text()
+        """What it wrote to stderr since it was ready; all, if it never was."""
+        return self._stderr().read_bytes()[self._said_before :].decode()
+
+    def _stderr(self) -> Path:
+        return self.data_dir.parent / f"{self.data_dir.name}.stderr"
 
     def stop(self) -> int:
         """Ask it to stop, and wait until it has."""

@@ -18,7 +18,7 @@ from lambda_calls import invoke
 
 from ondol_process import OndolProcess, create
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 CODE = """
 import hashlib, json, os

@@ -10,7 +10,7 @@ from lambda_calls import invoke
 
 from ondol_process import OndolProcess, create
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 CODE = """
 import socket

@@ -21,6 +21,6 @@ def runtime() -> Runtime:
     return catalog.find().resolve(f"python3.{sys.version_info[1]}", nearest=True)
 
 
-@pytest.fixture(params=["simulated", pytest.param("jail", marks=pytest.mark.root)])
+@pytest.fixture(params=["simulated", pytest.param("jail", marks=pytest.mark.sandbox)])
 def bench(request: pytest.FixtureRequest, runtime: Runtime, shared: Path, tmp_path: Path) -> Bench:
     return Bench(request.param, runtime, shared, tmp_path)

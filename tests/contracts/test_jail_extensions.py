@@ -16,7 +16,7 @@ from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Exit, Sandbox
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
 from ondol.sandbox.errors import SandboxGone
 from ondol.sandbox.jail.driver import JailDriver
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 PATIENCE_S = 60.0
 PROVIDED = Runtime("provided.al2023", "2023", Launch.EXEC, ())

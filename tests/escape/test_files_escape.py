@@ -1,19 +1,24 @@
 """What of the host's files, and of its own, hostile code can reach."""
 
+import os
 from pathlib import Path
 
 import pytest
-from conftest import Prison
+from prison import Prison
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 
 def test_the_hosts_files_are_not_there(prison: Prison) -> None:
     prison.directory.joinpath("secret").write_text("secret")
     found = prison.results(
         f"""
+def entries(path):
+    with contextlib.suppress(PermissionError):
+        return os.listdir(path)
+    return []
 report(shadow=refusal(open, "/etc/shadow"), data=refusal(open, {str(prison.directory / "secret")!r}),
-       top=sorted(os.listdir("/")), home=refusal(os.listdir, "/root"),
+       top=sorted(os.listdir("/")), home=entries("/root"),
        up=os.path.realpath("/../../.."), work=refusal(os.listdir, "/proc/1/root"))
 """
     )
@@ -21,7 +26,7 @@ report(shadow=refusal(open, "/etc/shadow"), data=refusal(open, {str(prison.direc
     assert found["data"] == "ENOENT"
     assert {"home", "srv", "boot", "sys"}.isdisjoint(found["top"])
     assert found["up"] == "/"
-    assert found["home"] == "EACCES"
+    assert found["home"] == []
     assert found["work"] == "EACCES"
 
 
@@ -99,12 +104,12 @@ report(child=status.split("Uid:")[1].split()[:4], uid=facts["Uid"], groups=facts
 """
     )
     assert len(set(found["uid"])) == 1
-    assert int(found["uid"][0]) >= 1_900_000_000
+    assert found["uid"][0] not in ("0", str(os.geteuid()))
     assert found["child"] == found["uid"]
     assert set(found["capabilities"]) == {"0" * 16}
     assert found["groups"] == []
     assert found["no_new"] == ["1"]
-    assert found["root"] == "EPERM"
+    assert found["root"] in ("EPERM", "EINVAL")
 
 
 def test_nothing_of_ours_is_inherited_or_seen(prison: Prison) -> None:
@@ -114,7 +119,8 @@ opened = {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/pr
           if os.path.lexists(f"/proc/self/fd/{name}")}
 report(opened=opened, runtime=os.listdir("/var/runtime"), ours=[name for name in sys.modules if "ondol." in name],
        environment=open("/proc/self/environ").read().split("\\0"), command=open("/proc/self/cmdline").read(),
-       group=open("/proc/self/cgroup").read().split(), first=refusal(os.listdir, "/proc/1/fd"))
+       group=open("/proc/self/cgroup").read().split(),
+       first=refusal(lambda: [os.readlink(f"/proc/1/fd/{name}") for name in os.listdir("/proc/1/fd")]))
 """
     )
     opened = found["opened"]

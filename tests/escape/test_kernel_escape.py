@@ -1,9 +1,9 @@
 """What hostile code can ask of the kernel."""
 
 import pytest
-from conftest import Prison
+from prison import Prison
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 
 def test_new_worlds_cannot_be_made_or_entered(prison: Prison) -> None:

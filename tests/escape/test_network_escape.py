@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from conftest import Prison
+from prison import Prison
 
 import networks
 from networks import HOST, METADATA, NAME, PORT, PRIVATE, SERVICE, SILENT_NAME
@@ -14,7 +14,7 @@ from ondol.model.network import NetworkMode
 from ondol.model.runtime import Runtime
 from ondol.sandbox.jail.relay.refusals import BURST
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 
 def test_the_hosts_listeners_cannot_be_reached(prison: Prison) -> None:

@@ -1,9 +1,9 @@
 """Environments that were forked from one interpreter must not draw the same random numbers."""
 
 import pytest
-from conftest import Prison
+from prison import Prison
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.sandbox
 
 DRAW = """
 import random, secrets, ssl, tempfile, uuid

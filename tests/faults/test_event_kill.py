@@ -99,7 +99,6 @@ def survivor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
     survivor.effects.close()
 
 
-@pytest.mark.root
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_round(survivor: Survivor, seed: int) -> None:
     chance = random.Random(seed)
@@ -115,7 +114,6 @@ def test_round(survivor: Survivor, seed: int) -> None:
         sender.join()
 
 
-@pytest.mark.root
 def test_every_accepted_event_has_had_its_effect(survivor: Survivor) -> None:
     assert len(survivor.accepted) > 10 * ROUNDS, "hardly anything was accepted: the test tests too little"
     survivor.ondol.start()

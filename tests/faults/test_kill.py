@@ -118,7 +118,6 @@ def survivor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OndolPr
         ondol.stop()
 
 
-@pytest.mark.root
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_round(survivor: tuple[OndolProcess, Client], seed: int) -> None:
     ondol, client = survivor
@@ -140,7 +139,6 @@ def test_round(survivor: tuple[OndolProcess, Client], seed: int) -> None:
     assert in_use(spaces, killed_at) == set()
 
 
-@pytest.mark.root
 def test_everything_is_there_at_the_end(survivor: tuple[OndolProcess, Client]) -> None:
     ondol, client = survivor
     ondol.start()

@@ -78,7 +78,6 @@ class Seen:
         return self._seen
 
 
-@pytest.mark.root
 @pytest.mark.parametrize("kind", ["queue", "stream"])
 def test_nothing_is_skipped(kind: str, moto: Moto, tmp_path: Path) -> None:
     seen = Seen(moto)

@@ -5,8 +5,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from ondol_process import OndolProcess, create, package
 
 UPDATES = 50
@@ -17,7 +15,6 @@ def code(number: int) -> str:
     return f"def h(event, context): return {number}"
 
 
-@pytest.mark.root
 def test_updates_under_load(tmp_path: Path) -> None:
     with OndolProcess(tmp_path / "data") as ondol:
         client = ondol.client()
