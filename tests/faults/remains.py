@@ -9,25 +9,6 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
-def descendants(pid: int) -> set[int]:
-    """Every process below this one."""
-    children: dict[int, list[int]] = {}
-    for entry in PROC.iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found: set[int] = set()
-    waiting = [pid]
-    while waiting:
-        for child in children.get(waiting.pop(), []):
-            found.add(child)
-            waiting.append(child)
-    return found
-
-
 def namespaces(pids: set[int]) -> set[str]:
     """The namespaces of these processes that are not this test's own."""
     return _namespaces_of(PROC / str(pid) for pid in pids) - _namespaces_of([PROC / "self"])

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from remains import descendants
 
 from lone_guest import LoneGuest
 from ondol.runtimes import catalog
 from ondol.sandbox.driver import Exit, SlotSpec
 from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail.driver import JailDriver
+from processes import in_sandboxes
 
 pytestmark = pytest.mark.sandbox
 
@@ -140,12 +140,6 @@ def mounts_and_loops(directory: Path) -> list[str]:
     return mounts + [name for name in backing if str(directory) in name]
 
 
-def numbers(pid: int) -> list[int]:
-    """A process's number here, in the spawner's namespace, and in its sandbox's, as far as it is in them."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return [int(number) for number in status.partition("\nNSpid:")[2].partition("\n")[0].split()]
-
-
 def reopen(directory: Path) -> None:
     """What the next start of ondol does: it must find its directory free and its leftovers removable."""
 
@@ -225,9 +219,8 @@ def test_a_sandbox_that_ends_while_it_is_a_slot_is_heard_of(directory: Path) -> 
                 ended.set_result(exit)
 
         sandbox.attach(Guest())
-        assert driver.spawner_pid is not None
-        (second,) = [pid for pid in descendants(driver.spawner_pid) if numbers(pid)[2:] == [2]]
-        os.kill(second, signal.SIGKILL)
+        (runtime_process,) = in_sandboxes(driver)
+        os.kill(runtime_process, signal.SIGKILL)
         assert await asyncio.wait_for(ended, PATIENCE_S) == Exit(signal=signal.SIGKILL)
         await driver.close()
 

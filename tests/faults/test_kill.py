@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from remains import descendants, in_use, namespaces, now_ticks, wait_until_gone
+from remains import in_use, namespaces, now_ticks, wait_until_gone
 
 from ondol_process import ROLE, RUNTIME, OndolProcess, package
+from processes import descendants
 
 ROUNDS = 50
 NAMES = ("a", "b", "c")
