@@ -23,7 +23,10 @@ from ondol_process import ROLE
 CLIENT = Path(__file__).resolve().parents[2] / ".venvs" / "node" / "node_modules" / "aws-lambda-ric"
 IN_PACKAGE = "node_modules/aws-lambda-ric"
 NODES = {name: found for name, found in catalog.find().runtimes.items() if name.startswith("nodejs")}
-pytestmark = pytest.mark.skipif(not NODES, reason="this machine has no Node: install it with the system's packages")
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(not NODES, reason="this machine has no Node: install it with the system's packages"),
+]
 NODE = max(NODES, default="")
 
 WRAPPER = f'#!/bin/bash\nexec "$1" /var/task/{IN_PACKAGE}/bin/index.mjs "$_HANDLER"\n'

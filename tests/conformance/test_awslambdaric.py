@@ -20,6 +20,8 @@ from lambda_calls import invoke
 
 from ondol_process import ROLE, RUNTIME
 
+pytestmark = pytest.mark.sandbox
+
 PYTHON = Path(__file__).resolve().parents[2] / ".venvs" / "peers" / "bin" / "python"
 CLIENT = ("awslambdaric", "simplejson", "snapshot_restore_py", "runtime_client")
 UNUSED = {

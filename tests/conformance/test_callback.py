@@ -8,6 +8,8 @@ from lambda_calls import invoke
 
 from ondol_process import OndolProcess, create
 
+pytestmark = pytest.mark.sandbox
+
 CODE = """
 import json, os, urllib.request, urllib.error
 import boto3, botocore.exceptions

@@ -15,6 +15,8 @@ from lambda_calls import ACCOUNT, arn, invoke
 from ondol.runtimes import catalog
 from ondol_process import OndolProcess, create, package
 
+pytestmark = pytest.mark.sandbox
+
 ECHO = "def h(event, context): return event"
 NODES = sorted(name for name in catalog.find().runtimes if name.startswith("nodejs"))
 

@@ -11,6 +11,8 @@ from lambda_calls import invoke
 
 from ondol_process import OndolProcess, create
 
+pytestmark = pytest.mark.sandbox
+
 CODE = """
 import socket
 

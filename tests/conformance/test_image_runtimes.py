@@ -17,6 +17,8 @@ from lambda_calls import invoke
 from oci_images import MadeImage, Registry, digest, entry, layer, make, system_layer, write_docker_save, write_layout
 from ondol_process import ONDOL, ROLE, RUNTIME, OndolProcess, create, package
 
+pytestmark = pytest.mark.sandbox
+
 LOOP = """#!/bin/bash
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
 arguments="$0 $# $*"

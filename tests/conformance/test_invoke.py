@@ -13,6 +13,8 @@ from lambda_calls import error_of, invoke
 
 from ondol_process import RUNTIME, OndolProcess, create
 
+pytestmark = pytest.mark.sandbox
+
 
 def test_a_result_is_passed_through_byte_for_byte(client: Any, name: str) -> None:
     create(client, name, "def h(event, context): return event")

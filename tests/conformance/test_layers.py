@@ -18,6 +18,8 @@ from lambda_calls import answer, conflict, invalid, invoke, not_found, refusal, 
 
 from ondol_process import OndolProcess, create, package
 
+pytestmark = pytest.mark.sandbox
+
 ARN = "arn:aws:lambda:us-east-1:000000000000:layer:"
 MISSING = not_found("The resource you requested does not exist.")
 TOO_LOW = invalid("Layer Version Cannot be less than 1")

@@ -13,7 +13,10 @@ from ondol.runtimes import catalog
 from ondol_process import ROLE, create, package
 
 NODES = sorted(name for name in catalog.find().runtimes if name.startswith("nodejs"))
-pytestmark = pytest.mark.skipif(not NODES, reason="this machine has no Node: install it with the system's packages")
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(not NODES, reason="this machine has no Node: install it with the system's packages"),
+]
 
 NODE = NODES[-1] if NODES else ""
 MAJOR = NODE.removeprefix("nodejs").removesuffix(".x")

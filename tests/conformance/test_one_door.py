@@ -23,6 +23,8 @@ from botocore.exceptions import ClientError
 from faults.remains import wait_until_gone
 from ondol_process import ONDOL, OndolProcess, create
 
+pytestmark = pytest.mark.sandbox
+
 MEBIBYTE = 1 << 20
 AWS = Path(__file__).parents[2] / ".venvs" / "clients" / "bin" / "aws"
 SIGNED = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"

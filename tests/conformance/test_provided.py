@@ -15,6 +15,8 @@ from lambda_calls import invoke
 
 from ondol_process import OndolProcess, create
 
+pytestmark = pytest.mark.sandbox
+
 OPENING = """#!/bin/bash
 set -euo pipefail
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"

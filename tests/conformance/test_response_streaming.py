@@ -20,6 +20,8 @@ from test_provided import bash, provide
 
 from ondol_process import OndolProcess, create
 
+pytestmark = pytest.mark.sandbox
+
 STREAMING = r"""
 own=$RANDOM$RANDOM$RANDOM
 begin() {

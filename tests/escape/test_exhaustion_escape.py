@@ -70,6 +70,51 @@ while True:
     prison.run(test())
 
 
+def test_memory_is_counted_over_all_processes(prison: Prison) -> None:
+    async def test() -> None:
+        prisoner = await prison.hold(
+            """
+for _ in range(5):
+    if os.fork() == 0:
+        kept = os.urandom(80 << 20)
+        report(holds=True)
+        time.sleep(1000)
+while True:
+    pid, status = os.wait()
+    report(killed=os.WTERMSIG(status))
+"""
+        )
+        await prisoner.guard.until(lambda: "killed" in prisoner.guard.reports() or prisoner.guard.exit is not None)
+        # The kernel ends who asks for too much; a watch, and some kernels, end the sandbox.
+        assert prisoner.guard.reports().get("killed", 9) == 9
+        assert prisoner.guard.exit in (None, Exit(signal=9, out_of_memory=True))
+        await prisoner.sandbox.stop(0)
+
+    prison.run(test())
+
+
+def test_memory_that_processes_share_is_counted_once(prison: Prison) -> None:
+    async def test() -> None:
+        prisoner = await prison.hold(
+            """
+shared = os.urandom(100 << 20)
+for _ in range(8):
+    if os.fork() == 0:
+        time.sleep(1000)
+# Several times as long as a watch takes to look.
+until = time.monotonic() + 0.5
+while time.monotonic() < until:
+    total = sum(shared[:: 1 << 20])
+report(total=total)
+time.sleep(1000)
+"""
+        )
+        assert await prisoner.said("total") > 0
+        await prisoner.sandbox.stop(0)
+
+    prison.run(test())
+
+
 def test_tmp_ends_where_it_was_said_to_and_costs_no_memory_limit(prison: Prison) -> None:
     assert prison.driver.capabilities.tmp_limit
     found = prison.results(

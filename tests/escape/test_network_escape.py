@@ -96,7 +96,7 @@ def _addresses() -> list[str]:
 # In each mode, on a host that the tests play, whose internet answers at every address
 
 
-@pytest.fixture(scope="module", params=NetworkMode)
+@pytest.fixture(scope="module", params=[pytest.param(mode, marks=pytest.mark.root) for mode in NetworkMode])
 def placed(
     request: pytest.FixtureRequest, runtime: Runtime, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[NetworkMode, Prison]]:

@@ -57,7 +57,9 @@ def main() -> None:
         if place != ROOTS:
             _try_proc(scratch)
     except OSError as error:
-        channel.send(platform, {"problem": f"nothing can be mounted: {error}"})
+        from ondol.sandbox.jail import power  # noqa: PLC0415 - only a failure has need of it
+
+        channel.send(platform, {"problem": f"nothing can be mounted: {error}; {power.advice()}"})
         return
     opening = Opening(platform, directory, scratch, place=place, owner=owner, users=users)
     try:

@@ -54,7 +54,7 @@ def _enter(first_user: int) -> int:
     """Be root of a new user namespace, and about to fork the first of a new PID namespace; how many users it has."""
     user, group = os.geteuid(), os.getegid()
     giver = _Giver(user, group, first_user)
-    namespaces.unshare(namespaces.NEW_USER | namespaces.NEW_PID | namespaces.NEW_NETWORK)
+    namespaces.unshare(namespaces.NEW_USER | namespaces.NEW_PID)
     if giver.give():
         return giver.users
     namespaces.map_self(0, user, 0, group)
