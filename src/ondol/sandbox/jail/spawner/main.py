@@ -59,6 +59,8 @@ def main() -> None:
     except OSError as error:
         from ondol.sandbox.jail import power  # noqa: PLC0415 - only a failure has need of it
 
+        # To leave it unread would end the line with an error, before what is said now is heard.
+        channel.receive(platform)
         channel.send(platform, {"problem": f"nothing can be mounted: {error}; {power.advice()}"})
         return
     opening = Opening(platform, directory, scratch, place=place, owner=owner, users=users)

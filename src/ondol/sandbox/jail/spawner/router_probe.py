@@ -1,6 +1,6 @@
 """Tells whether this machine can have a router: makes one, on a host that is a network namespace of its own.
 
-A program, as root. Exit status 0, or 1 with what is missing on stderr.
+A program. Exit status 0, or 1 with what is missing on stderr.
 """
 
 # pathlib is slow to import and large, and this runs where both count.
@@ -14,10 +14,14 @@ sys.path.append(
 )
 
 from ondol.linux import namespaces
+from ondol.sandbox.jail import power
 from ondol.sandbox.jail.spawner.router import NoRouter, Router
 
 
 def main() -> int:
+    if not power.is_roots():
+        print("root", file=sys.stderr)
+        return 1
     try:
         namespaces.unshare(namespaces.NEW_NETWORK)
         Router("probe", 0).close()
