@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from functions import CREATED, create
 from harness import ROOT, SCRATCH, BenchmarkError, await_line, free_port, process
 
 ONDOL = ROOT / ".venv" / "bin" / "ondol"
+AS_USER = ROOT / "tests" / "ordinary_user.py"
+USER = 54_321
+"""Whom that makes of root."""
+
 READY = "ondol ready on "
 FIRST_START_S = 180.0
 
@@ -45,23 +50,29 @@ class Ondol:
 
 
 @contextlib.contextmanager
-def ondol(**settings: object) -> Iterator[Ondol]:
-    """A running ondol with these settings (`limits_concurrency=10_000`), on a fresh copy of a prepared directory."""
-    with data_directory() as data, started(data, **settings) as running:
+def ondol(*, as_user: bool = False, **settings: object) -> Iterator[Ondol]:
+    """A running ondol with these settings (`limits_concurrency=10_000`), on a fresh copy of a prepared directory.
+
+    With `as_user` it is an ordinary user's, whoever measures.
+    """
+    with data_directory(as_user=as_user) as data, started(data, as_user=as_user, **settings) as running:
         yield running
 
 
 @contextlib.contextmanager
-def data_directory() -> Iterator[Path]:
+def data_directory(*, as_user: bool = False) -> Iterator[Path]:
     """A data directory with everything in it that a first start makes, and no function."""
-    with tempfile.TemporaryDirectory(dir=_prepared().parent, prefix="data-") as held:
+    prepared = _prepared(as_user)
+    with tempfile.TemporaryDirectory(dir=prepared.parent, prefix="data-") as held:
         data = Path(held) / "data"
-        shutil.copytree(_prepared(), data, symlinks=True)
+        shutil.copytree(prepared, data, symlinks=True)
+        if as_user:
+            _give(Path(held))
         yield data
 
 
 @contextlib.contextmanager
-def started(data: Path, **settings: object) -> Iterator[Ondol]:
+def started(data: Path, *, as_user: bool = False, **settings: object) -> Iterator[Ondol]:
     """ondol on this data directory. Raises `BenchmarkError` if it does not get ready."""
     variables = {f"ONDOL_{name.upper()}": str(value) for name, value in settings.items()}
     inherited = [name for name in os.environ if name.startswith("ONDOL_")]
@@ -71,6 +82,10 @@ def started(data: Path, **settings: object) -> Iterator[Ondol]:
     errors = data.with_suffix(".errors")
     began = time.perf_counter()
     command: list[str | Path] = [ONDOL, "up", "--port", str(port), "--data-dir", data]
+    if as_user:
+        command = [sys.executable, AS_USER, *command]
+        # What is this interpreter's user's alone is not looked for in another user's home.
+        variables["PATH"] = f"{sys.base_prefix}/bin:{os.environ['PATH']}"
     with process(command, environment=variables, errors=errors) as running:
         try:
             await_line(running, READY, FIRST_START_S)
@@ -79,19 +94,28 @@ def started(data: Path, **settings: object) -> Iterator[Ondol]:
         yield Ondol(port, running, data, time.perf_counter() - began)
 
 
-def _prepared() -> Path:
+def _prepared(as_user: bool) -> Path:
     """A directory on which a function was run once, so that nothing is measured that happens only the first time."""
-    data = SCRATCH / "prepared"
+    data = SCRATCH / ("prepared-by-a-user" if as_user else "prepared") / "data"
     if data not in _MADE:
-        SCRATCH.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(data, ignore_errors=True)
-        with started(data) as first:
+        shutil.rmtree(data.parent, ignore_errors=True)
+        data.parent.mkdir(parents=True)
+        if as_user:
+            _give(data.parent)
+        with started(data, as_user=as_user) as first:
             create(first.port, "first")
             with Caller(first.port) as caller:
                 caller.invoke("first")
                 caller.request("DELETE", f"{CREATED}/first")
         _MADE.add(data)
     return data
+
+
+def _give(directory: Path) -> None:
+    """Make everything in it the ordinary user's, if that is another one."""
+    if os.geteuid() == 0:
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, USER, USER, follow_symlinks=False)
 
 
 _MADE: set[Path] = set()

@@ -21,6 +21,7 @@ import idle_count
 import idle_memory
 import many_functions
 import node_latency
+import ordinary_users
 import package_size
 import peers
 import queue_mapping
@@ -50,6 +51,7 @@ FIGURES = {
         callback,
         events,
         dev_loop,
+        ordinary_users,
         start_up,
         bare_kernel,
     )
