@@ -1,5 +1,6 @@
 """Which kind of control groups is found, and what is written to them, against files that stand for the kernel's."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,45 @@ def test_without_any_everything_is_missing_and_said(tmp_path: Path, monkeypatch:
     groups.freeze("one")
     assert groups.entrances("one") == []
     assert groups.remove("one")
+
+
+class TestDelegated:
+    """A group that a service manager has made for ondol alone, and lets it divide."""
+
+    @pytest.fixture
+    def own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+        (tmp_path / "unified").mkdir()
+        own = Kernel(tmp_path / "unified/run-1.scope", monkeypatch, "cpu memory pids")
+        (own.point / "cgroup.procs").write_text(f"{os.getpid()}\n")
+        (tmp_path / "own").write_text("1:name=systemd:/init.scope\n0::/run-1.scope\n")
+        monkeypatch.setattr(cgroups, "OWN_GROUPS", str(tmp_path / "own"))
+        mounted(monkeypatch, tmp_path, f"cgroup2 {tmp_path}/unified cgroup2 rw 0 0")
+        return own
+
+    def test_groups_are_made_below_it(self, own: Kernel) -> None:
+        groups = cgroups.delegated(OWNER)
+        assert groups is not None
+        assert groups.point == str(own.point)
+        groups.claim()
+        groups.create("a")
+        groups.limit_memory("a", 128 * MEGABYTE)
+        assert own.read("a/memory.max") == str(128 * MEGABYTE)
+        assert own.read("a/pids.max") == "1024"
+
+    def test_a_group_that_others_are_in_is_not_ours(self, own: Kernel) -> None:
+        (own.point / "cgroup.procs").write_text(f"1\n{os.getpid()}\n")
+        assert cgroups.delegated(OWNER) is None
+
+    def test_a_group_that_counts_no_memory_is_of_no_use(self, own: Kernel) -> None:
+        (own.point / "cgroup.controllers").write_text("pids\n")
+        assert cgroups.delegated(OWNER) is None
+
+    def test_a_group_that_cannot_be_written_is_not_ours(self, own: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cgroups.os, "access", lambda path, _mode: not path.endswith("subtree_control"))
+        assert cgroups.delegated(OWNER) is None
+
+    def test_where_there_is_no_version_2_nothing_is_delegated(
+        self, own: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        mounted(monkeypatch, tmp_path, "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0")
+        assert cgroups.delegated(OWNER) is None
