@@ -2,7 +2,8 @@
 
 What the program needs may lie in a directory that others cannot enter, like the home of who installed Python. In a
 mount namespace of the program's own, such a directory is replaced by one that shows nothing but that. With `--range`
-the user has numbers to give (subuid(5)) there, and only there. Its home and its temporary directory are `HOME`.
+the user has numbers to give (subuid(5)) there, and only there. It begins in the checkout; its home and its temporary
+directory are `HOME`.
 """
 
 import os
@@ -19,30 +20,24 @@ NAME = "ondol-test"
 RANGE = (1_800_000_000, 65_536)
 HOME = Path(f"/tmp/ondol-user-{USER}")
 CHECKOUT = Path(__file__).resolve().parent.parent
-NEEDED = (CHECKOUT, Path(sys.base_prefix))
+KEPT = [place.resolve() for place in CHECKOUT.glob(".venvs/*") if place.is_symlink()]
+"""What set-up keeps outside the checkout, in the cache of who runs it."""
 
-
-def command(*program: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
-    """What runs `program` as the ordinary user, if this process is root."""
-    return [sys.executable, __file__, *program] if os.geteuid() == 0 else list(program)
-
-
-def own(directory: Path) -> None:
-    """Make a directory that is the ordinary user's, if this process is root."""
-    directory.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        os.chown(directory, USER, USER)
+NEEDED = [CHECKOUT, Path(sys.base_prefix), *KEPT]
 
 
 def become(with_range: bool) -> None:
     """Be the ordinary user from now on. Needs root and a process of one thread."""
-    own(HOME)
+    HOME.mkdir(exist_ok=True)
+    os.chown(HOME, USER, USER)
     namespaces.unshare(namespaces.NEW_MOUNTS)
     mounts.make_private()
     for directory in {closed for path in NEEDED if (closed := _closed(path)) is not None}:
         _open_up(directory, [path for path in NEEDED if path.is_relative_to(directory)])
     if with_range:
         _give_range()
+    # Where this process stands may have been replaced.
+    os.chdir(CHECKOUT)
     os.setgroups([])
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)
@@ -58,7 +53,7 @@ def _open_up(directory: Path, shown: Iterable[Path]) -> None:
     trees = {path: mounts.clone_tree(str(path), 0) for path in shown}
     mounts.mount("tmpfs", str(directory), "tmpfs", mounts.NO_SUID | mounts.NO_DEVICES, "size=64k,mode=755")
     for path, tree in trees.items():
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
         mounts.attach(tree, str(path))
         os.close(tree)
 

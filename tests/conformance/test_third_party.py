@@ -15,8 +15,6 @@ from lambda_calls import invoke
 from ondol.cli.samples import sample
 from ondol_process import OndolProcess, create
 
-pytestmark = pytest.mark.sandbox
-
 PACKAGES = Path(__file__).parents[2] / ".venvs" / "third_party"
 
 
