@@ -12,9 +12,11 @@ from types import TracebackType
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
 ONDOL = Path(sys.executable).with_name("ondol")
+CANNOT = "ondol cannot make sandboxes here"
 ROLE = "arn:aws:iam::000000000000:role/test"
 RUNTIME = f"python3.{sys.version_info.minor}"
 
@@ -40,6 +42,9 @@ class OndolProcess:
         line = self.process.stdout.readline()
         if not line.startswith("ondol ready on http://127.0.0.1:"):
             self.kill()
+            if CANNOT in self.complaints():
+                # The same would be said of every test that follows.
+                pytest.exit(self.complaints(), 1)
             raise AssertionError(f"ondol said {line!r}; {self.complaints()}")
         self.endpoint = line.split()[3]
         self._said_before = len(self._stderr().read_bytes())

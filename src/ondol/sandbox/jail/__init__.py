@@ -1,4 +1,4 @@
-"""The jail: isolation by Linux namespaces, cgroups, capabilities and seccomp, as root.
+"""The jail: isolation by Linux namespaces, cgroups, capabilities and seccomp, with root's power or without.
 
 ```
 platform process ──commands──▶ spawner ──▶ zygote ──▶ init ──▶ runtime
@@ -7,5 +7,6 @@ platform process ──commands──▶ spawner ──▶ zygote ──▶ init
 ```
 
 `driver.py` and `sandbox.py` are the platform's side; `spawner/` is the one process with power; `inside/` runs within
-the walls. What a sandbox sees of the disk is `baseroot.py`'s. ADR 0002 and 0003 say why.
+the walls. What a sandbox sees of the disk is `baseroot.py`'s. Whence
+the power comes is `power.py`'s. ADR 0002, 0003 and 0009 say why.
 """
