@@ -7,6 +7,7 @@ import pytest
 _left_out: list[pytest.Item] = []
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """An ordinary user runs all but what only root can do."""
     if os.geteuid() != 0:
