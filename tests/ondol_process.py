@@ -50,6 +50,10 @@ class OndolProcess:
         self._said_before = len(self._stderr().read_bytes())
         return self
 
+    def said(self) -> str:
+        """All that it wrote to stderr."""
+        return self._stderr().read_text()
+
     def complaints(self) -> str:
         """What it wrote to stderr since it was ready; all, if it never was."""
         return self._stderr().read_bytes()[self._said_before :].decode()

@@ -176,11 +176,11 @@ def test_a_firewall_that_may_be_in_the_way_is_named(tmp_path: Path) -> None:
     with networks.played():
         firewall = networks.drop_forwarded("guard")
         with OndolProcess(tmp_path / "data", {"NETWORK_MODE": "nat"}) as process:
-            said = process.complaints()
+            said = process.said()
         firewall.close()
         assert "drops what it forwards (guard forward)" in said and "the interface ondol-" in said
         with OndolProcess(tmp_path / "data", {"NETWORK_MODE": "nat"}) as process:
-            assert process.complaints().count("drops what it forwards") == 1, "the first one's"
+            assert process.said().count("drops what it forwards") == 1, "the first one's"
 
 
 def spawner_of(pid: int) -> int:
