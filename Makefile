@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo check format test sim docs bench locks clean
+.PHONY: help setup run demo check format test sim campaign docs bench locks clean
 
 help: ## List what there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ test: setup ## All tests, on real sandboxes and real servers
 
 sim: setup ## Replay a million invocations over a thousand workers
 	$(BIN)/python -m ondol.simulator
+
+campaign: setup ## Kill ondol at seeded moments, and count the events that are lost: SEEDS=10000
+	PYTHONPATH=tests $(BIN)/python -m campaign simulated --seeds $(SEEDS)
 
 docs: setup ## Write docs/api.md anew, which says what each operation does
 	$(BIN)/python docs/api.py

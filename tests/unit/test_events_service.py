@@ -63,6 +63,7 @@ class World:
         self.duration_s = 0.001
         self.settings = EventSettings()
         self.exists = True
+        self.found_after_s = 0.0
         self.switched_off = False
         self.runs: list[tuple[RequestId, float]] = []
         self.delivered: list[Delivery] = []
@@ -83,6 +84,8 @@ class World:
         return event
 
     async def find(self, function: FunctionKey, qualifier: str | None) -> "World":
+        if self.found_after_s:
+            await asyncio.sleep(self.found_after_s)
         if not self.exists:
             raise ResourceNotFound("Function not found")
         return self
@@ -270,5 +273,18 @@ def test_what_is_forgotten_is_not_run() -> None:
         await world.service.forget_all()
         await asyncio.sleep(3600)
         assert len(world.runs) == 2 and world.delivered == []
+
+    test(scenario)
+
+
+def test_closing_waits_for_no_event_whose_function_is_still_looked_for() -> None:
+    async def scenario(world: World) -> None:
+        world.found_after_s = 60
+        await world.accept()
+        await asyncio.sleep(1)
+        before = world.clock.now()
+        await world.service.close(30)
+        assert world.clock.now() == before
+        assert world.runs == []
 
     test(scenario)

@@ -126,7 +126,12 @@ class EventsService:
             for message in await self._queues.take(queue, room):
                 self._dispatch.began(message.id, queue)
                 self._under_way.add(message.id)
-                await self._begin(message)
+                try:
+                    await self._begin(message)
+                except asyncio.CancelledError:
+                    # It has not begun, so that nobody need wait for it.
+                    self._over(message)
+                    raise
 
     async def _begin(self, message: Message) -> None:
         event = decode(message.body)
