@@ -16,6 +16,7 @@ from ondol.control.api import Caller, PrepareError
 from ondol.control.service import ControlService
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.http_api import HttpApi
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.limits import AccountLimits
 from ondol.model.s3 import S3Object
@@ -217,6 +218,12 @@ class Holder:
         self.told.set()
         await self.open.wait()
         self.views.pop(function, None)
+
+    async def adopt_api(self, api: HttpApi) -> None:
+        """Nobody asks it."""
+
+    async def forget_api(self, id: str) -> None:
+        """Nobody asks it."""
 
 
 @cache

@@ -12,8 +12,9 @@ from ondol.control.urls import url_id
 from ondol.frontend.access import is_our_name
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.directory import Directory
-from ondol.frontend.url_address import UrlAddress, address_of, link_to
-from ondol.frontend.url_answers import Manners, UrlStreamAnswer
+from ondol.frontend.http_answer import Manners
+from ondol.frontend.url_address import Front, UrlAddress, address_of, link_to
+from ondol.frontend.url_answers import UrlSpeech, UrlStreamAnswer
 from ondol.model.function import FunctionKey
 from ondol.model.function_url import Cors, FunctionUrl
 from ondol.model.ids import AccountId, Region, RequestId
@@ -29,6 +30,7 @@ HERE = Region("us-east-1")
         ("ABC.lambda-url.us-east-1.localhost", "/", "abc", "/"),
         ("a.b.lambda-url.us-east-1.localhost", "/_ondol/url/x/", "a.b", "/_ondol/url/x/"),
         (".lambda-url..localhost", "/", "", "/"),
+        ("abc.execute-api.us-east-1.localhost:4566", "/_ondol/status", "abc", "/_ondol/status"),
     ],
 )
 def test_a_urls_host_is_never_the_api(host: str, path: str, id: str, below: str) -> None:
@@ -44,6 +46,8 @@ def test_a_urls_host_is_never_the_api(host: str, path: str, id: str, below: str)
         ("/_ondol/url/abc/", UrlAddress("abc", None, "/")),
         ("/_ondol/url/abc/a/b%20c", UrlAddress("abc", None, "/a/b%20c")),
         ("/_ondol/url/", UrlAddress("", None, "/")),
+        ("/_ondol/http/abc/dev/x", UrlAddress("abc", None, "/dev/x", Front.API)),
+        ("/_ondol/http-apis/abc", None),
         ("/_ondol/status", None),
         ("/2015-03-31/functions/_ondol/url/abc", None),
     ],
@@ -62,7 +66,7 @@ def test_names_of_others_are_no_address() -> None:
     ("host", "end"), [("127.0.0.1:4566", ":4566/"), ("localhost", "/"), ("[::1]:80", ":80/"), ("[::1]", "/")]
 )
 def test_a_link_has_the_port_by_which_ondol_was_reached(host: str, end: str) -> None:
-    assert link_to("abc", HERE, host) == f"http://abc.lambda-url.us-east-1.localhost{end}"
+    assert link_to(Front.URL, "abc", HERE, host) == f"http://abc.lambda-url.us-east-1.localhost{end}"
 
 
 def test_ids_are_stable_and_tell_nothing() -> None:
@@ -144,7 +148,7 @@ STREAM = b'{"statusCode": 404}' + bytes(8) + b"body" + bytes(9)
 
 def streamed(pieces: list[bytes], kind: str = WITH_PRELUDE, failed: bool = False) -> Written:
     response = Written()
-    answer = UrlStreamAnswer(LambdaWire(), cast(Any, response), RequestId("r"), Manners([]))
+    answer = UrlStreamAnswer(cast(Any, response), Manners([]), UrlSpeech(LambdaWire(), RequestId("r")))
     answer.begin_stream(kind)
     for piece in pieces:
         answer.write(piece)

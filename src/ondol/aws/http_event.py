@@ -1,7 +1,8 @@
 """HTTP requests as the events that functions get, and functions' results as HTTP responses: payload format 2.0.
 
 Source: developer guide, "Invoking Lambda function URLs", "Request and response payloads"; for streams, "Response
-streaming for Lambda functions". Knows neither who calls nor which function is meant.
+streaming for Lambda functions"; of HTTP APIs, "Create AWS Lambda proxy integrations for HTTP APIs". Knows neither who
+calls nor which function is meant. Format 1.0 is in `gateway_event`.
 """
 
 import base64
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ondol.model.http_api import DEFAULT
 from ondol.model.time import WallTime
 
 JSON = "application/json"
@@ -53,6 +55,12 @@ class HttpCall(msgspec.Struct, frozen=True):
     identity: Mapping[str, str | None] | None = None
     """Who signed it, if somebody had to."""
 
+    route_key: str = DEFAULT
+    stage: str = DEFAULT
+    path_parameters: Mapping[str, str] = {}
+    stage_variables: Mapping[str, str] = {}
+    """A function URL has neither routes nor stages: its events say so in the words of HTTP APIs."""
+
 
 class HttpResult(msgspec.Struct, frozen=True):
     status: int
@@ -69,7 +77,7 @@ def encode_event(call: HttpCall, body: bytes) -> bytes:
     headers = {name: value for name, value in call.headers.items() if name not in _CONNECTION and name != "cookie"}
     event: dict[str, Any] = {
         "version": "2.0",
-        "routeKey": "$default",
+        "routeKey": call.route_key,
         "rawPath": call.path,
         "rawQueryString": call.query,
     }
@@ -79,15 +87,18 @@ def encode_event(call: HttpCall, body: bytes) -> bytes:
     if call.query:
         event["queryStringParameters"] = _joined(parse_qsl(call.query, keep_blank_values=True))
     event["requestContext"] = _context(call)
-    text = _text(body, headers.get("content-type", ""))
+    text = text_of(body, headers.get("content-type", ""))
     if body:
         event["body"] = base64.b64encode(body).decode() if text is None else text
+    if call.path_parameters:
+        event["pathParameters"] = call.path_parameters
     event["isBase64Encoded"] = bool(body) and text is None
+    if call.stage_variables:
+        event["stageVariables"] = call.stage_variables
     return msgspec.json.encode(event)
 
 
 def _context(call: HttpCall) -> dict[str, Any]:
-    time = datetime.fromtimestamp(call.time / 1000, UTC)
     context: dict[str, Any] = {"accountId": call.account, "apiId": call.api}
     if call.identity is not None:
         context["authorizer"] = {"iam": call.identity}
@@ -102,9 +113,9 @@ def _context(call: HttpCall) -> dict[str, Any]:
             "userAgent": call.headers.get("user-agent", ""),
         },
         "requestId": call.request_id,
-        "routeKey": "$default",
-        "stage": "$default",
-        "time": f"{time:%d}/{_MONTHS[time.month - 1]}/{time:%Y:%H:%M:%S} +0000",
+        "routeKey": call.route_key,
+        "stage": call.stage,
+        "time": clock_text(call.time),
         "timeEpoch": call.time,
     }
 
@@ -113,11 +124,17 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 """As everybody writes them; what strftime says depends on who has called setlocale."""
 
 
-def decode_result(payload: bytes) -> HttpResult:
+def clock_text(wall: WallTime) -> str:
+    """As in the logs of web servers."""
+    time = datetime.fromtimestamp(wall / 1000, UTC)
+    return f"{time:%d}/{_MONTHS[time.month - 1]}/{time:%Y:%H:%M:%S} +0000"
+
+
+def decode_result(payload: bytes, content_type: str = JSON) -> HttpResult:
     """What a function's whole result means. Raises `ResultMalformed`.
 
-    A result without a statusCode is itself the body; so is one that is no JSON. A stream that was gathered is read as
-    it would have been streamed.
+    `content_type` is that of a response which does not say it. A result without a statusCode is itself the body; so is
+    one that is no JSON. A stream that was gathered is read as it would have been streamed.
     """
     try:
         result = msgspec.json.decode(payload)
@@ -131,11 +148,8 @@ def decode_result(payload: bytes) -> HttpResult:
         return HttpResult(200, [("Content-Type", JSON)], _encoded(result))
     body = _encoded(result["body"]) if result.get("body") is not None else b""
     if result.get("isBase64Encoded") is True:
-        try:
-            body = base64.b64decode(body, validate=True)
-        except binascii.Error as error:
-            raise ResultMalformed("the body is not base64") from error
-    return HttpResult(_status(result), _fields(result, JSON), body)
+        body = decoded_base64(body)
+    return HttpResult(status_of(result), _fields(result, content_type), body)
 
 
 def decode_prelude(text: bytes) -> tuple[int, Fields]:
@@ -146,10 +160,24 @@ def decode_prelude(text: bytes) -> tuple[int, Fields]:
         raise ResultMalformed("the prelude is not JSON") from error
     if not isinstance(prelude, dict):
         raise ResultMalformed("the prelude is not a JSON object")
-    return _status(prelude), _fields(prelude, PLAIN_STREAM)
+    return status_of(prelude), _fields(prelude, PLAIN_STREAM)
 
 
-def _status(result: Mapping[str, Any]) -> int:
+def decoded_base64(body: bytes) -> bytes:
+    """Raises `ResultMalformed`."""
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise ResultMalformed("the body is not base64") from error
+
+
+def sendable(name: str) -> str:
+    """The name under which a function's field is sent: what the server itself says is renamed, as on AWS."""
+    return f"{_REMAPPED}{name}" if name.lower() in _SERVERS_OWN else name
+
+
+def status_of(result: Mapping[str, Any]) -> int:
+    """200 where nothing is said. Raises `ResultMalformed`."""
     try:
         return int(result.get("statusCode", 200))
     except (TypeError, ValueError) as error:
@@ -160,10 +188,7 @@ def _fields(result: Mapping[str, Any], content_type: str) -> Fields:
     headers, cookies = result.get("headers") or {}, result.get("cookies") or []
     if not isinstance(headers, dict) or not isinstance(cookies, list):
         raise ResultMalformed("headers are an object, cookies a list")
-    fields = [
-        (f"{_REMAPPED}{name}" if name.lower() in _SERVERS_OWN else name, _encoded(value).decode())
-        for name, value in headers.items()
-    ]
+    fields = [(sendable(name), _encoded(value).decode()) for name, value in headers.items()]
     if not any(name.lower() == "content-type" for name in headers):
         fields.append(("Content-Type", content_type))
     return fields + [("Set-Cookie", _encoded(cookie).decode()) for cookie in cookies]
@@ -174,7 +199,7 @@ def _encoded(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
 
 
-def _text(body: bytes, content_type: str) -> str | None:
+def text_of(body: bytes, content_type: str) -> str | None:
     """The body as text, if its type says that it is some and it is."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _TEXTS and not kind.startswith("text/"):

@@ -1,11 +1,13 @@
 """Control's door: AWS's operations on functions and layers, and views of functions for those who run them."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.http_api import HttpApi
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.s3 import S3Object
 
@@ -15,6 +17,19 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
     account: AccountId
     region: Region
+
+
+class OwnOperation(enum.Enum):
+    """What templates need beside AWS's operations: HTTP APIs, and records of what a template made ("stacks")."""
+
+    LIST_APIS = "ListHttpApis"
+    GET_API = "GetHttpApi"
+    PUT_API = "PutHttpApi"
+    DELETE_API = "DeleteHttpApi"
+    LIST_STACKS = "ListStacks"
+    GET_STACK = "GetStack"
+    PUT_STACK = "PutStack"
+    DELETE_STACK = "DeleteStack"
 
 
 class Control(Protocol):
@@ -48,6 +63,14 @@ class Control(Protocol):
         """The function whose URL, or one of whose aliases' URLs, has this id."""
         ...
 
+    async def http_api(self, id: str) -> HttpApi | None:
+        """The HTTP API with this id. Its changes reach every registered holder."""
+        ...
+
+    async def perform_own(self, operation: OwnOperation, caller: Caller, name: str, document: bytes) -> dict[str, Any]:
+        """Do what AWS has no operation for. What is answered is durable. Raises `CallerError`, `PlatformError`."""
+        ...
+
     def register(self, holder: "ViewHolder") -> None:
         """`holder` will keep views, and must be told before an update counts as done."""
         ...
@@ -69,6 +92,14 @@ class ViewHolder(Protocol):
 
     async def forget(self, function: FunctionKey) -> None:
         """The function was deleted."""
+        ...
+
+    async def adopt_api(self, api: HttpApi) -> None:
+        """Answer by this if it is newer than what is held."""
+        ...
+
+    async def forget_api(self, id: str) -> None:
+        """The HTTP API was deleted."""
         ...
 
 

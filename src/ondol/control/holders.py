@@ -9,15 +9,17 @@ from ondol.control.function_view import view_of
 from ondol.control.leases import HolderLeases
 from ondol.control.registry import Registry
 from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.http_api import HttpApi, HttpApiKey
 from ondol.model.time import SECOND, Clock
 
 _log = logging.getLogger(__name__)
 
 Tell = Callable[[ViewHolder], Awaitable[None]]
+Subject = FunctionKey | HttpApiKey
 
 
 class Holders:
-    """Tells every holder of each change to a function that somebody has looked at."""
+    """Tells every holder of each change to a function that somebody has looked at, and to an HTTP API."""
 
     def __init__(self, registry: Registry, clock: Clock, lease: int, nearest_runtime: bool) -> None:
         self._registry = registry
@@ -27,8 +29,8 @@ class Holders:
         self._holders: dict[str, ViewHolder] = {}
         self._viewed: set[FunctionKey] = set()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._last: dict[tuple[str, FunctionKey], asyncio.Task[None]] = {}
-        """The latest thing that a holder is being told of a function."""
+        self._last: dict[tuple[str, Subject], asyncio.Task[None]] = {}
+        """The latest thing that a holder is being told of a function or an API."""
 
     def register(self, holder: ViewHolder) -> None:
         self._holders[holder.name] = holder
@@ -54,6 +56,14 @@ class Holders:
             self._viewed.discard(key)
             await self._tell_all(key, lambda holder: holder.forget(key))
 
+    async def announce_api(self, api: HttpApi) -> None:
+        """Once this returns, no request is answered by an older state of this API."""
+        await self._tell_all(api.key, lambda holder: holder.adopt_api(api))
+
+    async def forget_api(self, api: HttpApi) -> None:
+        """The API was deleted."""
+        await self._tell_all(api.key, lambda holder: holder.forget_api(api.id))
+
     async def close(self) -> None:
         for task in self._under_way:
             task.cancel()
@@ -63,7 +73,7 @@ class Holders:
         stored = self._registry.catalog.get(key)
         return None if stored is None else view_of(key, stored, self._nearest_runtime)
 
-    async def _tell_all(self, key: FunctionKey, tell: Tell) -> None:
+    async def _tell_all(self, key: Subject, tell: Tell) -> None:
         told: dict[str, int] = {}
         pending: set[asyncio.Task[None]] = set()
         for name, holder in self._holders.items():
@@ -75,7 +85,7 @@ class Holders:
         if (wait := self._leases.owing(told, self._clock.now())) > 0:
             await asyncio.sleep(wait / SECOND)
 
-    def _start(self, holder: ViewHolder, key: FunctionKey, number: int, tell: Tell) -> asyncio.Task[None]:
+    def _start(self, holder: ViewHolder, key: Subject, number: int, tell: Tell) -> asyncio.Task[None]:
         place = (holder.name, key)
         task = asyncio.create_task(
             self._tell(holder, number, tell, self._last.get(place)), name=f"tell {holder.name} of {key.arn}"

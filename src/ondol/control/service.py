@@ -6,12 +6,22 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ondol.control.api import Caller, CodeHost, ConcurrencyKeeper, PackageSource, Retirer, RuntimeCatalog, ViewHolder
+from ondol.control.api import (
+    Caller,
+    CodeHost,
+    ConcurrencyKeeper,
+    OwnOperation,
+    PackageSource,
+    Retirer,
+    RuntimeCatalog,
+    ViewHolder,
+)
 from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.event_source_registry import EventSourceRegistry
 from ondol.control.event_source_settler import EventSourceSettler
 from ondol.control.holders import Holders
 from ondol.control.hot_reload import HotReload
+from ondol.control.http_api_registry import HttpApiRegistry
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.operations.aliases import AliasOperations
 from ondol.control.operations.code_signing import CodeSigningOperations
@@ -24,6 +34,7 @@ from ondol.control.operations.layer_permissions import LayerPermissionOperations
 from ondol.control.operations.layers import LayerOperations
 from ondol.control.operations.lookup import Operations
 from ondol.control.operations.management import ManagementOperations
+from ondol.control.operations.own import OwnOperations
 from ondol.control.operations.permissions import PermissionOperations
 from ondol.control.operations.reset import Reset
 from ondol.control.operations.tags import CodeSigningTags, EventSourceTags, FunctionTags, TagOperations
@@ -34,10 +45,12 @@ from ondol.control.packages import Packages
 from ondol.control.registry import Registry
 from ondol.control.reservations import tell_reservation
 from ondol.control.settler import Settler
+from ondol.control.stacks import StackRegistry
 from ondol.control.unserved import UNSERVED
 from ondol.folders.allowed import AllowedFolders
 from ondol.model.errors import NotServed
 from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.http_api import HttpApi
 from ondol.model.ids import CodeDigest
 from ondol.model.limits import AccountLimits
 from ondol.model.time import SECOND, Clock
@@ -105,6 +118,8 @@ class ControlService:
         )
         self._event_sources = event_sources = EventSourceRegistry(store)
         self._event_source_settler = EventSourceSettler(event_sources, pollers)
+        self._http_apis = http_apis = HttpApiRegistry(store, holders, url_secret)
+        self._stacks = stacks = StackRegistry(store)
         self._concurrency = concurrency
         self._collecting: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -134,7 +149,10 @@ class ControlService:
             deletion=deletion,
             mappings=event_sources,
             mapping_settler=self._event_source_settler,
+            http_apis=http_apis,
+            stacks=stacks,
         )
+        self._own_operations = OwnOperations(http_apis, stacks)
         self._operations: Operations = {
             **functions.table(),
             **updates.table(),
@@ -168,6 +186,8 @@ class ControlService:
         await self._layers.open()
         await self._code_signing.open()
         await self._event_sources.open()
+        await self._http_apis.open()
+        await self._stacks.open()
         for key, stored in list(self._registry.catalog):
             if stored.record.reserved_concurrency is not None:
                 await tell_reservation(self._registry.catalog, self._concurrency, key)
@@ -204,6 +224,12 @@ class ControlService:
 
     async def url_owner(self, id: str) -> FunctionKey | None:
         return self._registry.catalog.url_owner(id)
+
+    async def http_api(self, id: str) -> HttpApi | None:
+        return self._http_apis.by_id(id)
+
+    async def perform_own(self, operation: OwnOperation, caller: Caller, name: str, document: bytes) -> dict[str, Any]:
+        return await self._whole(self._own_operations.perform(operation, caller, name, document))
 
     def register(self, holder: ViewHolder) -> None:
         self._holders.register(holder)

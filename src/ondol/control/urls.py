@@ -29,10 +29,14 @@ _ID_LENGTH = 32
 
 def url_id(secret: str, key: FunctionKey, label: str) -> str:
     """32 letters and digits, the same for the same name."""
-    text = f"{key.arn}:{label}".encode()
-    number = int.from_bytes(hmac.digest(f"urls {secret}".encode(), text, hashlib.sha256))
+    return stable_id(f"urls {secret}", f"{key.arn}:{label}", _ID_LENGTH)
+
+
+def stable_id(secret: str, name: str, length: int) -> str:
+    """Letters and digits, the same for the same name, that nobody can guess who does not know the secret."""
+    number = int.from_bytes(hmac.digest(secret.encode(), name.encode(), hashlib.sha256))
     digits = []
-    for _ in range(_ID_LENGTH):
+    for _ in range(length):
         number, digit = divmod(number, len(_DIGITS))
         digits.append(_DIGITS[digit])
     return "".join(digits)

@@ -12,7 +12,7 @@ from ondol.aws.wire import LambdaWire
 from ondol.control.api import Caller as Owner
 from ondol.control.api import Control
 from ondol.frontend.code_links import CodeLinks
-from ondol.frontend.url_address import link_to
+from ondol.frontend.url_address import Front, link_to
 from ondol.http import BodyTooLarge, Request
 from ondol.model.arn import parse_function_arn
 from ondol.model.errors import AccessDenied, RequestEntityTooLarge, ResourceNotFound
@@ -54,7 +54,7 @@ class LambdaApi:
             self._link_package(result.get(_LINKED[operation]), owner, request)
         for shown in result.get("FunctionUrlConfigs", (result,)):
             if "FunctionUrl" in shown:
-                shown["FunctionUrl"] = link_to(shown["FunctionUrl"], owner.region, request.headers["host"])
+                shown["FunctionUrl"] = link_to(Front.URL, shown["FunctionUrl"], owner.region, request.headers["host"])
         return self._wire.reply(operation, result, request_id)
 
     async def _parse(self, match: Match, request: Request) -> dict[str, Any]:

@@ -22,18 +22,21 @@ from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.debugging import PATH as DEBUG_PATH
 from ondol.frontend.debugging import Debugging
 from ondol.frontend.event_api import EventApi
+from ondol.frontend.gateway import Gateway
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.other_services import TARGET, OtherServices
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed
 from ondol.frontend.targets import Targets
-from ondol.frontend.url_address import address_of
+from ondol.frontend.template_api import TemplateApi, serves_templates
+from ondol.frontend.url_address import Front, address_of
 from ondol.frontend.url_api import UrlApi
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
 from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.http_api import HttpApi
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
 from ondol.model.time import Clock
 from ondol.telemetry.api import LogQueries
@@ -83,6 +86,8 @@ class FrontendService:
         self._invoke = InvokeApi(self._wire, targets, invocations, EventApi(targets, events, clock))
         self._debugging = Debugging(invocations.id, self._wire, targets, manager)
         self._urls = UrlApi(wire=self._wire, targets=targets, invocations=invocations, clock=clock)
+        self._gateway = Gateway(control=control, targets=targets, invocations=invocations, clock=clock)
+        self._templates = TemplateApi(control)
         self._lambda = LambdaApi(self._wire, control, links)
         self._server = Server(self._serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
 
@@ -109,6 +114,12 @@ class FrontendService:
     async def forget(self, function: FunctionKey) -> None:
         self._targets.forget(function)
 
+    async def adopt_api(self, api: HttpApi) -> None:
+        self._gateway.adopt(api)
+
+    async def forget_api(self, id: str) -> None:
+        self._gateway.forget(id)
+
     # Requests
 
     def _serve(self, request: Request, response: Response) -> Awaitable[None] | None:
@@ -116,7 +127,9 @@ class FrontendService:
         answering: Awaitable[None]
         address = address_of(request.headers.get("host", ""), request.path)
         if address is not None:
-            # Before the rules against web pages, which may call a URL, and nothing else that is served here.
+            # Before the rules against web pages, which may call these, and nothing else that is served here.
+            if address.front is Front.API:
+                return self._gateway.serve(address, request_id, request, response)
             return self._urls.serve(address, request_id, _claimed, request, response)
         try:
             refuse_web_pages(request.headers)
@@ -164,6 +177,9 @@ class FrontendService:
             send_reply(response, failure(protocol, 403, "AccessDeniedException", _NO_NETWORK, request_id))
             return
         address = address_of(request.headers.get("host", ""), request.path)
+        if address is not None and address.front is Front.API:
+            await self._gateway.serve(address, request_id, request, response)
+            return
         if address is not None:
 
             async def identify(request: Request) -> Caller:
@@ -210,6 +226,8 @@ class FrontendService:
         elif (request.method, request.path) == ("POST", DEBUG_PATH):
             await self._debugging.serve(caller, request_id, request, response)
             return
+        elif serves_templates(request.path):
+            reply = await self._templates.serve(caller, request_id, request)
         else:
             reply = await self._own(request_id, request)
         send_reply(response, reply)

@@ -15,11 +15,19 @@ from ondol.aws.http_event import HttpCall, encode_event
 from ondol.aws.identity import Caller
 from ondol.aws.wire import LambdaWire
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
-from ondol.frontend.invocations import Invocation, Invocations
+from ondol.frontend.http_answer import (
+    LONELY_ORIGIN,
+    SLOW_BYTES,
+    HttpAnswer,
+    Manners,
+    source_of,
+    told_headers,
+)
+from ondol.frontend.invocations import Client, Invocation, Invocations
 from ondol.frontend.payloads import WholePayload
 from ondol.frontend.targets import Targets
 from ondol.frontend.url_address import UrlAddress, domain_of
-from ondol.frontend.url_answers import SLOW_BYTES, Manners, UrlAnswer, UrlStreamAnswer, send_refusal
+from ondol.frontend.url_answers import UrlSpeech, UrlStreamAnswer
 from ondol.http import BodyTooLarge, Request, Response
 from ondol.model.errors import (
     AccessDenied,
@@ -43,8 +51,6 @@ _FORBIDDEN = (
     "Forbidden. For troubleshooting Function URL authorization issues, see: "
     "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
 )
-_LONELY_ORIGIN = ("Content-Security-Policy", "sandbox allow-downloads allow-forms allow-popups allow-scripts")
-"""By path all URLs and the API have one origin, so a page that comes that way gets one of its own."""
 
 
 class UrlApi:
@@ -68,6 +74,7 @@ class UrlApi:
     ) -> None:
         """Answer a request to `address`, whatever it is."""
         manners = _manners(address, request_id, request)
+        speech = UrlSpeech(self._wire, request_id)
         try:
             view, url = await self._find(address, request)
             if url.cors is not None and is_preflight(request.method, request.headers):
@@ -78,9 +85,10 @@ class UrlApi:
             now = self._clock.wall()
             call = _call(address, view.key.region, request_id=request_id, request=request, caller=caller, now=now)
             event = await self._event(call, request)
-            self._begin(view, url, event, request_id, manners, request=request, response=response)
+            answer = (UrlStreamAnswer if url.streams else HttpAnswer)(response, manners, speech)
+            self._begin(view, url, event, request_id, answer=answer, request=request)
         except OndolError as error:
-            send_refusal(self._wire, response, request_id, manners, error)
+            HttpAnswer(response, manners, speech).refuse(error)
 
     async def _find(self, address: UrlAddress, request: Request) -> tuple[FunctionView, FunctionUrl]:
         """Raises `AccessDenied` where there is no such URL, and tells no more."""
@@ -107,10 +115,9 @@ class UrlApi:
         url: FunctionUrl,
         event: bytes,
         request_id: RequestId,
-        manners: Manners,
         *,
+        answer: Client,
         request: Request,
-        response: Response,
     ) -> None:
         try:
             target = self._targets.held(view.key, url.qualifier)
@@ -118,13 +125,12 @@ class UrlApi:
             raise AccessDenied(_FORBIDDEN) from error
         if target is None:
             raise AccessDenied("")
-        answer = UrlStreamAnswer if url.streams else UrlAnswer
         invocation = Invocation(
             request_id,
             target,
             len(event),
             WholePayload(event),
-            answer(self._wire, response, request_id, manners),
+            answer,
             trace=request.headers.get("x-amzn-trace-id"),
             stream=url.streams,
         )
@@ -154,7 +160,7 @@ def _manners(address: UrlAddress, request_id: RequestId, request: Request, url: 
     by_path = address.region is None
     cors = None if url is None else url.cors
     added = [("x-amzn-RequestId", request_id), *answer_fields(cors, request.headers)]
-    return Manners(added + ([_LONELY_ORIGIN] if by_path else []), cors is not None, not by_path)
+    return Manners(added + ([LONELY_ORIGIN] if by_path else []), cors is not None, not by_path)
 
 
 def _call(
@@ -166,24 +172,14 @@ def _call(
     caller: Caller | None,
     now: WallTime,
 ) -> HttpCall:
-    source = request.peer[0] if request.peer is not None else "127.0.0.1"
-    port = request.headers["host"].rpartition("]")[2].partition(":")[2] or "80"
-    headers = {
-        **request.headers,
-        "x-forwarded-for": source,
-        "x-forwarded-port": port,
-        "x-forwarded-proto": "http",
-    }
-    if address.region is None:
-        headers.pop("cookie", None)
     call = HttpCall(
         method=request.method,
         path=address.path,
         query=request.query,
-        headers=headers,
+        headers=told_headers(request, cookies=address.region is not None),
         api=address.id,
-        domain=domain_of(address.id, region),
-        source_ip=source,
+        domain=domain_of(address.front, address.id, region),
+        source_ip=source_of(request),
         request_id=request_id,
         time=now,
         version=f"HTTP/{request.version}",

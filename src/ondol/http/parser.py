@@ -42,6 +42,7 @@ class RequestParser:
         self._url = b""
         self._fields: dict[str, str] = {}
         self._repeats = 0
+        self._repeated: dict[str, list[str]] | None = None
         self._head_bytes = 0
         self._framing_bytes = 0
         self._feeding = 0
@@ -146,6 +147,7 @@ class RequestParser:
             return
         if self._fields:
             request.body.trailers = self._take_fields()
+            self._repeated = None
         request.body.finish()
         self.receiving = None
         self.finished = not request.keep_alive
@@ -158,6 +160,9 @@ class RequestParser:
             raise Refused(400, "more than one Host")
         if self._repeats > self._limits.headers:
             raise Refused(431, _MANY_FIELDS)
+        if self._repeated is None:
+            self._repeated = {}
+        self._repeated.setdefault(key, [self._fields[key]]).append(value)
         self._fields[key] += f", {value}"
 
     def _take_fields(self) -> dict[str, str]:
@@ -206,7 +211,10 @@ class RequestParser:
         if length is not None and length > limits.body_bytes:
             body.error = BodyTooLarge(limits.body_bytes)
         path, _, query = target.partition("?")
-        return Request(method, target, path, query, version, headers, body, keep_alive, self._peer)
+        request = Request(method, target, path, query, version, headers, body, keep_alive, self._peer)
+        if self._repeated is not None:
+            request.repeated, self._repeated = self._repeated, None
+        return request
 
     @staticmethod
     def _unusual_target(target: str, method: str, headers: dict[str, str]) -> str:

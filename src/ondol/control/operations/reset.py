@@ -10,9 +10,11 @@ from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.event_source_registry import EventSourceRegistry
 from ondol.control.event_source_settler import EventSourceSettler
 from ondol.control.event_sources import MappingRecord, MappingState
+from ondol.control.http_api_registry import HttpApiRegistry
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.operations.deletion import DeleteOperations
 from ondol.control.registry import Registry
+from ondol.control.stacks import StackRegistry
 from ondol.model.errors import ResourceNotFound
 from ondol.model.function import FunctionKey
 
@@ -27,6 +29,8 @@ class Reset:
         deletion: DeleteOperations,
         mappings: EventSourceRegistry,
         mapping_settler: EventSourceSettler,
+        http_apis: HttpApiRegistry,
+        stacks: StackRegistry,
     ) -> None:
         self._registry = registry
         self._layers = layers
@@ -34,12 +38,15 @@ class Reset:
         self._deletion = deletion
         self._mappings = mappings
         self._mapping_settler = mapping_settler
+        self._http_apis = http_apis
+        self._stacks = stacks
 
     async def perform(self) -> int:
         """Delete the functions of all accounts and regions, each as DeleteFunction does; answers how many there were.
 
-        Layers go too, and begin at version 1 again; code signing configurations; and event source mappings, as
-        DeleteEventSourceMapping does it, which first let the batches end that are on their way.
+        Layers go too, and begin at version 1 again; code signing configurations; HTTP APIs and the records of what
+        templates made; and event source mappings, as DeleteEventSourceMapping does it, which first let the batches end
+        that are on their way.
 
         They go side by side, so that the store brings them to the disk together. A function that is created meanwhile
         stays.
@@ -47,7 +54,8 @@ class Reset:
         keys = [key for key, _ in self._registry.catalog]
         mappings = [self._delete_mapping(record) for record in self._mappings]
         deletions = [self._delete(key) for key in keys]
-        await asyncio.gather(*deletions, *mappings, self._layers.clear(), self._code_signing.clear())
+        registries = (self._layers, self._code_signing, self._http_apis, self._stacks)
+        await asyncio.gather(*deletions, *mappings, *(registry.clear() for registry in registries))
         return len(keys)
 
     async def _delete_mapping(self, record: MappingRecord) -> None:
