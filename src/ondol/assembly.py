@@ -1,7 +1,7 @@
 """The only composition root: which parts there are, what each needs, in which order they start and stop.
 
 ```
- driver ─▶ store ─▶ telemetry, counting, placement ─▶ worker ─▶ manager ─▶ control ─▶ frontend ─▶ events
+ driver ─▶ store ─▶ telemetry, counting, placement ─▶ worker ─▶ manager ─▶ control ─▶ triggers ─▶ frontend ─▶ events
 ```
 They stop the other way round: events begin nothing more, then the frontend drains.
 """
@@ -66,6 +66,7 @@ from ondol.store.protocol import Queues, RevisionConflict, Store, StoreError
 from ondol.store.sqlite import SqliteStore
 from ondol.store.sqlite_queues import SqliteQueues
 from ondol.telemetry.service import TelemetryService
+from ondol.triggers.service import TriggersService
 from ondol.worker.service import WorkerService, WorkerSettings
 from ondol.worker_manager.service import WorkerManagerService
 
@@ -196,7 +197,10 @@ class Platform:
         )
         targets = Targets(self.control, random.random)
         self._own_invocations = OwnInvocations(targets, self.invocations, new_request_id)
-        self._courier = AwsCourier(config.endpoints, new_request_id)
+        self.triggers = TriggersService(
+            store=store, control=self.control, clock=clock, chance=random.random, new_id=new_request_id
+        )
+        self._courier = AwsCourier(config.endpoints, self.triggers, new_request_id)
         self.events = EventsService(
             queues=queues,
             clock=clock,
@@ -220,6 +224,7 @@ class Platform:
             new_id=new_request_id,
             targets=targets,
             events=self.events,
+            triggers=self.triggers,
         )
 
     async def open(self) -> int:
@@ -234,12 +239,14 @@ class Platform:
         await self.invocations.open()
         self.pollers.open(self._own_invocations)
         await self.control.open()
+        await self.triggers.open(self.events)
         port = await self.frontend.open(self._config.host, self._config.port)
         self.events.open()
         return port
 
     async def close(self, drain_s: float) -> None:
         """Let requests in flight end, then stop everything; nothing of ours remains."""
+        await self.triggers.close()
         await self.events.pause()
         await asyncio.gather(self.pollers.close(drain_s), self.frontend.drain(drain_s))
         await self.events.close(drain_s)

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from lambda_calls import arn
 
+from moto_server import Moto
 from ondol_process import OndolProcess, create
 
 CODE = """
@@ -28,10 +29,12 @@ PATIENCE_S = 30.0
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
-    """An ondol with a moto server beside it, and no patience with failures."""
-    settings = {"WITH": "moto", "EVENTS_RETRY_S": "0.05", "EVENTS_BACKOFF_S": "0.05"}
-    with OndolProcess(tmp_path_factory.mktemp("destinations") / "data", settings) as process:
-        yield process
+    """An ondol with a moto server for all services, EventBridge included, and no patience with failures."""
+    with Moto() as moto:
+        servers = {"ENDPOINTS_DEFAULT": moto.endpoint, "ENDPOINTS_EVENTS": moto.endpoint}
+        settings = {"EVENTS_RETRY_S": "0.05", "EVENTS_BACKOFF_S": "0.05"} | servers
+        with OndolProcess(tmp_path_factory.mktemp("destinations") / "data", settings) as process:
+            yield process
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,12 @@
 """kill -9 in the middle of a queue and of a stream: what was not done is done after the next start."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from conformance.event_sources import mapped, until
+from moto_server import Moto
 from ondol_process import OndolProcess, create
 
 COUNT = 50
@@ -36,25 +32,6 @@ def h(event, context):
         time.sleep(0.02)
         say(record["body"] if "body" in record else base64.b64decode(record["kinesis"]["data"]).decode())
 """
-
-
-class Moto:
-    """A server that lives on while ondol is killed."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "ondol.companion_moto", "127.0.0.1", str(os.getpid())]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        with self._process.stdout as told:
-            self.endpoint = f"http://127.0.0.1:{int(told.readline())}"
-
-    def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "000000000000", "aws_secret_access_key": "secret"}
-        return boto3.client(service, endpoint_url=self.endpoint, region_name="us-east-1", **keys)
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 @pytest.fixture

@@ -160,19 +160,33 @@ LAMBDA = Departures(
     ),
 )
 
-LOGS = Departures(
-    errors=(
-        UnmodelledError(
-            "SerializationException", 400, "message", "common errors of the API references; its key is unconfirmed"
-        ),
-        UnmodelledError(
-            "UnknownOperationException", 400, "message", "common errors of the API references; its key is unconfirmed"
-        ),
-        UnmodelledError("MissingAuthenticationTokenException", 400, "message", "common errors"),
-        UnmodelledError("IncompleteSignatureException", 400, "message", "common errors"),
-        UnmodelledError("InvalidSignatureException", 400, "message", "common errors"),
-        UnmodelledError("NotImplementedException", 501, "message", "ondol's own"),
+_RPC_ERRORS = (
+    UnmodelledError(
+        "SerializationException", 400, "message", "common errors of the API references; its key is unconfirmed"
     ),
+    UnmodelledError(
+        "UnknownOperationException", 400, "message", "common errors of the API references; its key is unconfirmed"
+    ),
+    UnmodelledError("MissingAuthenticationTokenException", 400, "message", "common errors"),
+    UnmodelledError("IncompleteSignatureException", 400, "message", "common errors"),
+    UnmodelledError("InvalidSignatureException", 400, "message", "common errors"),
+    UnmodelledError("NotImplementedException", 501, "message", "ondol's own"),
 )
 
-DEPARTURES = {"lambda": LAMBDA, "logs": LOGS}
+LOGS = Departures(errors=_RPC_ERRORS)
+
+EVENTS = Departures(
+    errors=(*_RPC_ERRORS, UnmodelledError("ValidationException", 400, "message", "common errors of the API reference"))
+)
+
+SCHEDULER = Departures(
+    errors=(
+        UnmodelledError("AccessDeniedException", 403, "Message", "common errors of the API reference"),
+        UnmodelledError("SerializationException", 400, "Message", "common errors of the API reference"),
+        UnmodelledError("UnknownOperationException", 404, "Message", "common errors of the API reference"),
+        UnmodelledError("RequestEntityTooLargeException", 413, "Message", "unconfirmed"),
+        UnmodelledError("NotImplementedException", 501, "Message", "ondol's own"),
+    )
+)
+
+DEPARTURES = {"lambda": LAMBDA, "logs": LOGS, "events": EVENTS, "scheduler": SCHEDULER}

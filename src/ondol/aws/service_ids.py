@@ -9,9 +9,14 @@ from collections.abc import Mapping
 LAMBDA = "lambda"
 LOGS = "logs"
 STS = "sts"
+EVENTS = "events"
+SCHEDULER = "scheduler"
 
-OWN = frozenset({LAMBDA, LOGS, STS})
-"""Signing names of what ondol serves itself, Lambda wholly and of the others some operations."""
+TRIGGERS = frozenset({EVENTS, SCHEDULER})
+"""What ondol serves unless a server is named for it in `[endpoints]`: one that serves them all is not."""
+
+OWN = frozenset({LAMBDA, LOGS, STS}) | TRIGGERS
+"""Signing names of what ondol serves itself, Lambda and triggers wholly and of the others some operations."""
 
 VARIABLE = "AWS_ENDPOINT_URL"
 
@@ -21,7 +26,6 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "cognito-idp": ("COGNITO_IDENTITY_PROVIDER",),
     "dynamodb": ("DYNAMODB", "DYNAMODB_STREAMS"),
     "es": ("ELASTICSEARCH_SERVICE", "OPENSEARCH"),
-    "events": ("EVENTBRIDGE",),
     "execute-api": ("APIGATEWAYMANAGEMENTAPI",),
     "firehose": ("FIREHOSE",),
     "kinesis": ("KINESIS",),

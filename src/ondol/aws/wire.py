@@ -1,4 +1,4 @@
-"""The two services as their clients see them: the door of `ondol.aws`.
+"""The services as their clients see them: the door of `ondol.aws`.
 
 ```
  match   ─▶ which operation              None: the model has no such path or target
@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from ondol.aws.errors import Errors
 from ondol.aws.identity import Caller
 from ondol.aws.invoke import (
     CONTEXT_HEADER,
@@ -31,61 +30,34 @@ from ondol.aws.invoke import (
     check_client_context,
 )
 from ondol.aws.names import resolve_function
-from ondol.aws.parse import JsonReader, RestParser, decode_json
-from ondol.aws.reply import JSON, JSON_RPC, WireReply
-from ondol.aws.routes import Match, Routes
+from ondol.aws.rest_wire import RestWire
+from ondol.aws.routes import Match
+from ondol.aws.rpc_wire import RpcWire
 from ondol.aws.runtime_names import RUNTIME_SHAPE, RuntimeNames
-from ondol.aws.serialize import JsonWriter, RestSerializer
-from ondol.aws.service_model import load
-from ondol.aws.validate import Validator
 from ondol.model.errors import InvalidParameter, InvariantError
 from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, Region
 
 
-class LambdaWire:
+class LambdaWire(RestWire):
     """AWS Lambda, 2015-03-31, rest-json."""
 
     def __init__(self) -> None:
-        self._model = load("lambda", "2015-03-31")
-        self._routes = Routes(self._model.operations.values())
-        self._validator = Validator(self._model)
+        super().__init__("lambda", "2015-03-31")
         self._runtimes = RuntimeNames(self._model)
-        self._errors = Errors(self._model, rpc=False)
-        self._reader = JsonReader(self._model)
-        self._writer = JsonWriter(self._model)
-        self._parsers: dict[str, RestParser] = {}
-        self._serializers: dict[str, RestSerializer] = {}
         self._invoked = lru_cache(maxsize=8192)(self._resolve_invoked)
-
-    @property
-    def operations(self) -> frozenset[str]:
-        """Every operation that the model has, whether ondol serves it or not."""
-        return frozenset(self._model.operations)
 
     @property
     def runtimes(self) -> tuple[str, ...]:
         """The runtimes that a function may name, in AWS's order."""
         return self._runtimes.accepted
 
-    def match(self, method: str, path: str, query: str = "") -> Match | None:
-        """Which operation is addressed; `path` and `query` as they came, percent-encoded."""
-        return self._routes.match(method, path, query)
-
     def parse(self, match: Match, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """The input of the operation, named as in the model; header names in lower case.
-
-        Raises `SerializationFailed`, `ValidationFailed`, and `InvalidParameterValue` for a runtime. Not for large
-        bodies on the event loop: base64 and JSON take about 2 ms per MB.
-        """
-        operation = self._model.operations[match.operation]
-        parser = self._parsers.get(match.operation)
-        if parser is None:
-            parser = self._parsers[match.operation] = RestParser(operation, self._model, self._reader)
-        params = parser.parse(match.uri, match.query, headers, body)
-        if operation.input is not None:
-            self._validator.check(operation.input.shape, params)
-            runtime = self._model.shapes[operation.input.shape].members.get("Runtime")
+        """As of every such service. Raises `InvalidParameterValue` for a runtime, too."""
+        params = super().parse(match, headers, body)
+        structure = self._model.operations[match.operation].input
+        if structure is not None:
+            runtime = self._model.shapes[structure.shape].members.get("Runtime")
             if runtime is not None and runtime.shape == RUNTIME_SHAPE:
                 self._runtimes.check(params)
         return params
@@ -117,22 +89,6 @@ class LambdaWire:
         """As `parse_invoke`, of an InvokeAsync, which has nothing but a name and a payload."""
         return msgspec.structs.replace(self.parse_invoke(match, {}, caller), type=InvocationType.EVENT)
 
-    def reply(self, operation: str, result: Mapping[str, Any], request_id: str) -> WireReply:
-        """The answer to an operation that succeeded. Raises `InvariantError` for a field that the model lacks."""
-        serializer = self._serializers.get(operation)
-        if serializer is None:
-            modelled = self._model.operations[operation]
-            serializer = self._serializers[operation] = RestSerializer(modelled, self._model, self._writer)
-        status, headers, body = serializer.serialize(result)
-        told = {"x-amzn-RequestId": request_id, **headers}
-        if body:
-            told = {"Content-Type": JSON, **told}
-        return WireReply(status, told, body)
-
-    def failure(self, error: Exception, request_id: str) -> WireReply:
-        """The answer to a request that ended in `error`, whatever that is."""
-        return self._errors.reply(error, request_id)
-
     def _resolve_invoked(
         self, name: str, qualifier: str | None, account: AccountId, region: Region
     ) -> tuple[FunctionKey, str | None]:
@@ -141,42 +97,22 @@ class LambdaWire:
         return FunctionKey(arn.account, arn.region, arn.name), arn.qualifier
 
 
-class LogsWire:
+class LogsWire(RpcWire):
     """CloudWatch Logs, 2014-03-28, JSON 1.1. Breaks of a constraint are `InvalidParameterException` here."""
 
     def __init__(self) -> None:
-        self._model = load("logs", "2014-03-28")
-        self._validator = Validator(self._model, refusal=InvalidParameter)
-        self._errors = Errors(self._model, rpc=True)
-        self._reader = JsonReader(self._model)
-        self._writer = JsonWriter(self._model)
-        self._prefix = f"{self._model.metadata.target_prefix}."
+        super().__init__("logs", "2014-03-28", InvalidParameter)
 
-    def match(self, target: str | None) -> Match | None:
-        """Which operation an X-Amz-Target header addresses."""
-        if target is None or not target.startswith(self._prefix):
-            return None
-        name = target.removeprefix(self._prefix)
-        return Match(name) if name in self._model.operations else None
 
-    def parse(self, match: Match, body: bytes) -> dict[str, Any]:
-        """The input of the operation. Raises `SerializationFailed` and `InvalidParameter`."""
-        structure = self._model.operations[match.operation].input
-        if structure is None:
-            return {}
-        params: dict[str, Any] = self._reader.reader(structure.shape)(decode_json(body) if body else {})
-        self._validator.check(structure.shape, params)
-        return params
+class EventsWire(RpcWire):
+    """EventBridge, 2015-10-07, JSON 1.1."""
 
-    def reply(self, operation: str, result: Mapping[str, Any], request_id: str) -> WireReply:
-        """The answer to an operation that succeeded. Raises `InvariantError` for a field that the model lacks."""
-        output = self._model.operations[operation].output
-        headers = {"Content-Type": JSON_RPC, "x-amzn-RequestId": request_id}
-        if output is None:
-            return WireReply(200, headers, b"")
-        write = self._writer.writer(output.shape)
-        return WireReply(200, headers, msgspec.json.encode(result if write is None else write(result)))
+    def __init__(self) -> None:
+        super().__init__("events", "2015-10-07")
 
-    def failure(self, error: Exception, request_id: str) -> WireReply:
-        """The answer to a request that ended in `error`, whatever that is."""
-        return self._errors.reply(error, request_id)
+
+class SchedulerWire(RestWire):
+    """EventBridge Scheduler, 2021-06-30, rest-json."""
+
+    def __init__(self) -> None:
+        super().__init__("scheduler", "2021-06-30")

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ondol.events.deliveries import NotDelivered
-from ondol.events.records import Delivery
+from ondol.events.records import SOURCE, Delivery, detail_type
 from ondol.model.endpoint import Endpoints
 from ondol.model.ids import AccountId
 
@@ -90,8 +90,8 @@ def _put_event(client: Client, delivery: Delivery, _: str) -> None:
         Entries=[
             {
                 "EventBusName": delivery.destination,
-                "Source": "lambda",
-                "DetailType": f"Lambda Function Invocation Result - {'Success' if delivery.success else 'Failure'}",
+                "Source": SOURCE,
+                "DetailType": detail_type(delivery),
                 "Detail": delivery.body,
                 "Resources": [delivery.destination, delivery.source],
                 "Time": datetime.fromtimestamp(delivery.at // 1000, UTC),

@@ -1,4 +1,4 @@
-"""Sends records to the servers of other services, in threads: the loop waits for none of them."""
+"""Sends records to ondol's own event buses, and in threads to other services' servers: the loop waits for none."""
 
 import asyncio
 import threading
@@ -6,19 +6,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ondol.events.deliveries import LINES, TAKERS, NotDelivered
-from ondol.events.records import Delivery
+from ondol.events.records import SOURCE, Delivery, detail_type
 from ondol.model.endpoint import Endpoints
+from ondol.model.errors import OndolError
+from ondol.triggers.api import BusEntry, EventBuses
 
 if TYPE_CHECKING:
     from ondol.events.aws_calls import AwsCalls
 
 
 class AwsCourier:
-    """A `Courier` to the servers that are configured."""
+    """A `Courier`. `buses` are meant by EventBridge unless a server is named for that."""
 
-    def __init__(self, endpoints: Endpoints, new_id: Callable[[], str]) -> None:
+    def __init__(self, endpoints: Endpoints, buses: EventBuses, new_id: Callable[[], str]) -> None:
         self._endpoints = endpoints
+        self._buses = buses
         self._new_id = new_id
         self._threads = ThreadPoolExecutor(LINES * TAKERS, "deliveries")
         self._making = threading.Lock()
@@ -26,9 +31,26 @@ class AwsCourier:
 
     async def send(self, delivery: Delivery) -> None:
         service = delivery.service
+        if service == "events" and service not in self._endpoints.named:
+            await self._put(delivery)
+            return
         if self._endpoints.of(service) is None:
             raise NotDelivered(f"no server is configured for {service}: name one in ondol.toml under [endpoints]")
         await asyncio.get_running_loop().run_in_executor(self._threads, self._send, delivery)
+
+    async def _put(self, delivery: Delivery) -> None:
+        entry = BusEntry(
+            SOURCE,
+            detail_type(delivery),
+            msgspec.json.decode(delivery.body),
+            (delivery.destination, delivery.source),
+            delivery.at,
+            delivery.trace,
+        )
+        try:
+            await self._buses.put(delivery.destination, entry)
+        except OndolError as error:
+            raise NotDelivered(str(error)) from error
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

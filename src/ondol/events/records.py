@@ -18,6 +18,9 @@ from ondol.model.time import WallTime
 
 ERROR_MESSAGE_CHARACTERS = 1024
 
+SOURCE = "lambda"
+"""Where an event bus is told that a record comes from."""
+
 _LARGEST = {"sqs": MEBIBYTE, "sns": 262_144, "events": 262_144, "lambda": MEBIBYTE}
 """Bytes of a record that each service takes; payloads are left out of a larger one."""
 
@@ -61,6 +64,11 @@ class Delivery(msgspec.Struct, frozen=True, gc=False, tag="delivery", omit_defau
     def service(self) -> str:
         """Which service the destination belongs to."""
         return self.destination.split(":", 3)[2]
+
+
+def detail_type(delivery: Delivery) -> str:
+    """As an event bus is told what this is."""
+    return f"Lambda Function Invocation Result - {'Success' if delivery.success else 'Failure'}"
 
 
 def destination_record(

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterable, AsyncIterator
 from ondol.aws.identity import Caller
 from ondol.aws.protocols import failure, protocol_of
 from ondol.aws.reply import WireReply
-from ondol.aws.service_ids import LOGS, STS
+from ondol.aws.service_ids import LOGS, STS, TRIGGERS
 from ondol.aws.sts import OPERATIONS, action_of, caller_identity
 from ondol.aws.wire import LogsWire
 from ondol.frontend.answers import send_reply
 from ondol.frontend.door import NoServer, server_of
 from ondol.frontend.forwarding import EndpointFailed, Forwarding
+from ondol.frontend.trigger_api import TriggerApi
 from ondol.http import Request, Response
 from ondol.model.endpoint import Endpoints
 from ondol.model.errors import UnknownOperation
@@ -28,11 +29,12 @@ _NOT_IMPLEMENTED = 501
 
 
 class OtherServices:
-    """Serves requests of the logs, of STS, and through `Endpoints` of all the others."""
+    """Serves requests of the logs, of STS and of triggers, and through `Endpoints` of all the others."""
 
-    def __init__(self, wire: LogsWire, log_queries: LogQueries, endpoints: Endpoints) -> None:
+    def __init__(self, wire: LogsWire, log_queries: LogQueries, triggers: TriggerApi, endpoints: Endpoints) -> None:
         self._wire = wire
         self._log_queries = log_queries
+        self._triggers = triggers
         self._endpoints = endpoints
         self._forwarding = Forwarding()
         self._served = {LOGS: log_queries.operations(), STS: OPERATIONS}
@@ -41,6 +43,9 @@ class OtherServices:
         self, service: str, caller: Caller, request_id: RequestId, request: Request, response: Response
     ) -> None:
         """Answer a request signed for `service`, which is any but Lambda. Raises `CallerError` for one to the logs."""
+        if service in TRIGGERS and service not in self._endpoints.named:
+            send_reply(response, await self._triggers.serve(service, caller, request_id, request))
+            return
         body: AsyncIterable[bytes] = request.body
         operation = None
         if service == LOGS:

@@ -77,6 +77,12 @@ def check_allowed(session: Session, caller: Caller, operation: str, resources: I
             raise AccessDenied(f"{refusal} on resource: {resource}")
 
 
+def check_region(session: Session, caller: Caller, service: str) -> None:
+    """Raise `AccessDenied` for what code in a sandbox asks of a service in another region than its own."""
+    if caller.region != session.region:
+        raise AccessDenied(f"User: {session.arn} is not authorized to use {service} outside of {session.region}")
+
+
 def _account_of(resource: str) -> str | None:
     """The account that an ARN, or the form `account:function:name`, names; None if it names none."""
     parts = resource.split(":")

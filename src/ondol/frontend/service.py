@@ -10,7 +10,7 @@ from ondol.aws.identity import Caller, caller_of
 from ondol.aws.protocols import failure, protocol_of
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
-from ondol.aws.service_ids import LAMBDA, OWN
+from ondol.aws.service_ids import LAMBDA, OWN, TRIGGERS
 from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.control.api import Control
@@ -27,9 +27,10 @@ from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.other_services import TARGET, OtherServices
-from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed
+from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed, check_region
 from ondol.frontend.targets import Targets
 from ondol.frontend.template_api import TemplateApi, serves_templates
+from ondol.frontend.trigger_api import TriggerApi
 from ondol.frontend.url_address import Front, address_of
 from ondol.frontend.url_api import UrlApi
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
@@ -40,6 +41,7 @@ from ondol.model.http_api import HttpApi
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
 from ondol.model.time import Clock
 from ondol.telemetry.api import LogQueries
+from ondol.triggers.api import Triggers
 from ondol.worker_manager.api import WorkerManager
 
 STATUS_PATH = "/_ondol/status"
@@ -70,6 +72,7 @@ class FrontendService:
         new_id: Callable[[], str],
         targets: Targets,
         events: Events,
+        triggers: Triggers,
     ) -> None:
         self._control = control
         self._invocations = invocations
@@ -80,9 +83,10 @@ class FrontendService:
         self._new_id = new_id
         self._targets = targets
         self._events = events
+        self._triggers = triggers
         self._wire = LambdaWire()
         self._logs_wire = LogsWire()
-        self._others = OtherServices(self._logs_wire, log_queries, endpoints)
+        self._others = OtherServices(self._logs_wire, log_queries, TriggerApi(triggers), endpoints)
         self._invoke = InvokeApi(self._wire, targets, invocations, EventApi(targets, events, clock))
         self._debugging = Debugging(invocations.id, self._wire, targets, manager)
         self._urls = UrlApi(wire=self._wire, targets=targets, invocations=invocations, clock=clock)
@@ -195,6 +199,8 @@ class FrontendService:
             return
         session, scope = await door.verified(environment, request)
         caller = caller_as(session, scope)
+        if scope.service in TRIGGERS:
+            check_region(session, caller, scope.service)
         if scope.service != LAMBDA:
             await self._others.serve(scope.service, caller, request_id, request, response)
             return
@@ -238,6 +244,7 @@ class FrontendService:
                 report = self._status()
             case "POST", path if path == RESET_PATH:
                 report = {"functions": await self._control.reset()}
+                await self._triggers.forget_all()
                 await asyncio.gather(self._events.forget_all(), self._log_queries.forget_all())
             case method, path:
                 raise UnknownOperation(f"{method} {path} is no operation that ondol knows.")

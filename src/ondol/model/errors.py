@@ -141,6 +141,28 @@ class InvalidParameter(CallerError):
     code = "InvalidParameterException"
 
 
+class ResourceAlreadyExists(CallerError):
+    """EventBridge's word for a conflict of names."""
+
+    code = "ResourceAlreadyExistsException"
+
+
+class InvalidEventPattern(CallerError):
+    code = "InvalidEventPatternException"
+
+
+class LimitExceeded(CallerError):
+    """EventBridge's word for a quota that is used up."""
+
+    code = "LimitExceededException"
+
+
+class NameConflict(CallerError):
+    """EventBridge Scheduler's word for a conflict of names."""
+
+    code = "ConflictException"
+
+
 class UnknownOperation(CallerError):
     """No operation of the service model is addressed."""
 

@@ -1,0 +1,11 @@
+"""Decides what invokes functions beside their callers: rules and schedules of EventBridge.
+
+```
+ PutEvents, a record for a bus ──▶ rules of the bus ──▶ targets whose pattern matches ─┐
+ the clock ──▶ agenda ──▶ a rule's or a schedule's occurrence ─────────────────────────┼──▶ events (durable), then 200
+                                       may this service invoke that function? ◀────────┘
+```
+What is kept survives a kill: rules with their targets, schedules, and which occurrence each has had last. An event is
+acknowledged once every invocation that it causes is in the queue of `events`. It must not know how a request is framed,
+nor how a function runs.
+"""

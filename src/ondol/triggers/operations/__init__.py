@@ -1,0 +1,1 @@
+"""AWS's operations on triggers, a module for each kind of thing."""

@@ -1,0 +1,101 @@
+"""The shell of triggers: what is there at start, and a table of operations for each service."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from ondol.control.api import Control
+from ondol.events.api import Events
+from ondol.model.errors import NotServed
+from ondol.model.time import Clock
+from ondol.store.protocol import Store
+from ondol.triggers.api import BusEntry, Owner
+from ondol.triggers.invoking import Invoking
+from ondol.triggers.operations.buses import BusOperations
+from ondol.triggers.operations.event_tags import EventTagOperations
+from ondol.triggers.operations.events import EventOperations
+from ondol.triggers.operations.rules import RuleOperations
+from ondol.triggers.operations.table import Operations
+from ondol.triggers.operations.targets import TargetOperations
+from ondol.triggers.records import Bus, Rule
+from ondol.triggers.registry import Registry
+from ondol.triggers.rule_delivery import RuleDelivery
+from ondol.triggers.timekeeper import Timekeeper
+from ondol.triggers.unserved import UNSERVED
+
+
+class TriggersService:
+    """`Triggers` and `EventBuses`. `open` before anything else; `new_id` makes UUIDs."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        control: Control,
+        clock: Clock,
+        chance: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._buses = buses = Registry(store, "bus", Bus)
+        self._rules = rules = Registry(store, "rule", Rule)
+        self._invoking = Invoking(control, clock, new_id)
+        self._timekeeper = Timekeeper(clock, chance)
+        self._rule_delivery = RuleDelivery(
+            buses=buses, rules=rules, invoking=self._invoking, clock=clock, new_id=new_id
+        )
+        of_buses = BusOperations(buses, rules, clock)
+        of_rules = RuleOperations(rules, of_buses, clock, self._plan_rule)
+        self._operations: Mapping[str, Operations] = {
+            "events": {
+                **of_buses.table(),
+                **of_rules.table(),
+                **TargetOperations(rules, of_rules).table(),
+                **EventOperations(self._rule_delivery).table(),
+                **EventTagOperations(buses, rules, clock).table(),
+            },
+        }
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def open(self, events: Events) -> None:
+        """Load what is stored, and act on schedules from now on."""
+        self._invoking.open(events)
+        for registry in (self._buses, self._rules):
+            await registry.open()
+        for _, _, rule in self._rules:
+            self._plan_rule(rule)
+        self._timekeeper.open()
+
+    async def close(self) -> None:
+        """Act on no more schedules; operations under way are finished."""
+        await self._timekeeper.close()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def operations(self, service: str) -> frozenset[str]:
+        return frozenset(self._operations[service])
+
+    async def perform(
+        self, service: str, operation: str, owner: Owner, parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        perform = self._operations[service].get(operation)
+        if perform is None:
+            raise NotServed(f"ondol does not have {operation}: {UNSERVED[operation]}.")
+        return await self._whole(perform(owner, parameters))
+
+    async def put(self, bus_arn: str, entry: BusEntry) -> None:
+        await self._rule_delivery.put(bus_arn, entry)
+
+    async def forget_all(self) -> None:
+        rules = [rule for _, _, rule in self._rules]
+        await asyncio.gather(self._buses.clear(), self._rules.clear())
+        for rule in rules:
+            self._plan_rule(rule)
+
+    def _plan_rule(self, rule: Rule) -> None:
+        self._timekeeper.plan(self._rule_delivery, (rule.account, rule.region, rule.bus, rule.name))
+
+    async def _whole(self, operation: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        """A client that goes away does not leave an operation half done."""
+        task = asyncio.create_task(operation)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
