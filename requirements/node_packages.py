@@ -1,4 +1,5 @@
-"""Make `.venvs/node` from node/package-lock.json: AWS's Node interface client, which is built where it is installed.
+"""Make `.venvs/node` from node/package-lock.json: AWS's SDK for JavaScript, and AWS's Node interface client, which is
+built where it is installed.
 
 Run by the tests. Its exit status is npm's. Building takes a minute, so what was built is kept in the user's cache, for
 this lock file and this Node, and `.venvs/node` is a link to it: another clone finds it there.

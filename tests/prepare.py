@@ -1,9 +1,9 @@
 """Fetch what tests use beside ondol's own environment; `make test` runs it first.
 
-It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own), `.venvs/peers` (AWS's
-Python interface client, which the benchmarks run too), `.venvs/node` (AWS's Node interface client) and
-`.venvs/third_party` (what people put into functions), and sees to Debian's packages: root gets them installed, anybody
-else is told the one command that does it. What is there already costs nothing.
+It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own), `.venvs/chalice`,
+`.venvs/peers` (AWS's Python interface client, which the benchmarks run too), `.venvs/node` (AWS's Node interface client
+and its SDK for JavaScript) and `.venvs/third_party` (what people put into functions), and sees to Debian's packages:
+root gets them installed, anybody else is told the one command that does it. What is there already costs nothing.
 """
 
 import os
@@ -21,8 +21,9 @@ BUILD = ("autoconf", "automake", "cmake", "g++", "libtool", "make")
 
 def main() -> None:
     install(missing_packages())
-    if not make_environment("clients"):
-        sys.exit("pip could not install requirements/clients.lock; what it said stands above.")
+    for client in ("clients", "chalice"):
+        if not make_environment(client):
+            sys.exit(f"pip could not install requirements/{client}.lock; what it said stands above.")
     if not make_environment("third_party", "--bare"):
         sys.exit("pip could not install requirements/third_party.lock; what it said stands above.")
     # The lock is whole: with its dependencies pip would ask for extras that the lock leaves out.

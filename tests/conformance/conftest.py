@@ -18,6 +18,13 @@ def ondol(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
 
 
 @pytest.fixture(scope="session")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
+    """An ondol with a moto server beside it, for tests that need other services of AWS."""
+    with OndolProcess(tmp_path_factory.mktemp("door") / "data", {"WITH": "moto"}) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
 def client(ondol: OndolProcess) -> Any:
     return ondol.client()
 

@@ -58,9 +58,9 @@ def switched(door: OndolProcess, uuid: str, on: bool) -> None:
     until(lambda: state(door, uuid) == ("Enabled" if on else "Disabled"))
 
 
-def queue_of(door: OndolProcess, name: str, **attributes: str) -> tuple[str, str]:
+def queue_of(door: OndolProcess, name: str, account: str = "000000000000", **attributes: str) -> tuple[str, str]:
     """URL and ARN of a new queue."""
-    sqs = door.client("sqs")
+    sqs = door.client("sqs", account=account)
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 

@@ -35,6 +35,13 @@ def test_a_reservation_is_put_shown_and_deleted(client: Any, function: str) -> N
     assert invoke(client, function)[1] == 1
 
 
+def test_a_function_shows_it_and_what_a_qualifier_names_does_not(client: Any, function: str) -> None:
+    client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=2)
+    assert client.get_function(FunctionName=function)["Concurrency"] == {"ReservedConcurrentExecutions": 2}
+    for qualifier in ("$LATEST", "1"):
+        assert "Concurrency" not in client.get_function(FunctionName=function, Qualifier=qualifier)
+
+
 def test_a_throttle_is_told_whole(client: Any, function: str) -> None:
     client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
     assert refusal(lambda: client.invoke(FunctionName=function)) == (

@@ -82,7 +82,8 @@ class FunctionOperations(CodeOperations):
         }
         if record.tags:
             answer["Tags"] = dict(record.tags)
-        if record.reserved_concurrency is not None:
+        # What is reserved is the function's; of what a qualifier names AWS tells none.
+        if record.reserved_concurrency is not None and "Qualifier" not in parameters:
             answer["Concurrency"] = {"ReservedConcurrentExecutions": record.reserved_concurrency}
         return answer
 
