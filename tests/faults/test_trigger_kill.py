@@ -1,13 +1,14 @@
-"""kill -9 of an ondol that has rules: what was acknowledged is there, and happens."""
+"""kill -9 of an ondol that has rules and a schedule: what was acknowledged is there, and happens."""
 
 import json
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from conformance.event_sources import RECORD, until
-from ondol_process import OndolProcess, create
+from ondol_process import ROLE, OndolProcess, create
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def details(ondol: OndolProcess) -> list[int]:
         return []
 
 
-def test_rules_and_events_that_were_acknowledged_survive(ondol: OndolProcess) -> None:
+def test_rules_schedules_and_events_that_were_acknowledged_survive(ondol: OndolProcess) -> None:
     with ondol:
         arn = create(ondol.client(), "fn", RECORD)["FunctionArn"]
         ondol.client().add_permission(
@@ -38,6 +39,14 @@ def test_rules_and_events_that_were_acknowledged_survive(ondol: OndolProcess) ->
         events.put_rule(Name="rule", EventBusName="bus", EventPattern=json.dumps({"source": ["s"]}))
         events.put_targets(Rule="rule", EventBusName="bus", Targets=[{"Id": "it", "Arn": arn}])
         events.put_rule(Name="minutely", ScheduleExpression="rate(1 minute)")
+        due = datetime.now(UTC) + timedelta(seconds=2)
+        ondol.client("scheduler").create_schedule(
+            Name="once",
+            ScheduleExpression=f"at({due:%Y-%m-%dT%H:%M:%S})",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            ActionAfterCompletion="DELETE",
+            Target={"Arn": arn, "RoleArn": ROLE, "Input": '{"detail": {"n": -1}}'},
+        )
         ondol.kill()
         ondol.start()
         for number in range(20):
@@ -46,7 +55,8 @@ def test_rules_and_events_that_were_acknowledged_survive(ondol: OndolProcess) ->
         ondol.kill()
         ondol.start()
         assert ondol.client("events").describe_rule(Name="minutely")["ScheduleExpression"] == "rate(1 minute)"
-        until(lambda: set(details(ondol)) == set(range(20)), 60)
+        until(lambda: set(details(ondol)) == set(range(-1, 20)), 60)
+        until(lambda: not ondol.client("scheduler").list_schedules()["Schedules"])
         reset(ondol)
         assert ondol.client("events").list_rules()["Rules"] == []
         assert [bus["Name"] for bus in ondol.client("events").list_event_buses()["EventBuses"]] == ["default"]

@@ -1,4 +1,4 @@
-"""Decides what invokes functions beside their callers: rules and schedules of EventBridge.
+"""Decides what invokes functions beside their callers: rules of EventBridge and schedules of its Scheduler.
 
 ```
  PutEvents, a record for a bus ──▶ rules of the bus ──▶ targets whose pattern matches ─┐

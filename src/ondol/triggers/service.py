@@ -14,12 +14,15 @@ from ondol.triggers.invoking import Invoking
 from ondol.triggers.operations.buses import BusOperations
 from ondol.triggers.operations.event_tags import EventTagOperations
 from ondol.triggers.operations.events import EventOperations
+from ondol.triggers.operations.groups import GroupOperations
 from ondol.triggers.operations.rules import RuleOperations
+from ondol.triggers.operations.schedules import ScheduleOperations
 from ondol.triggers.operations.table import Operations
 from ondol.triggers.operations.targets import TargetOperations
-from ondol.triggers.records import Bus, Rule
+from ondol.triggers.records import Bus, Group, Rule, Schedule
 from ondol.triggers.registry import Registry
 from ondol.triggers.rule_delivery import RuleDelivery
+from ondol.triggers.schedule_delivery import ScheduleDelivery
 from ondol.triggers.timekeeper import Timekeeper
 from ondol.triggers.unserved import UNSERVED
 
@@ -38,13 +41,17 @@ class TriggersService:
     ) -> None:
         self._buses = buses = Registry(store, "bus", Bus)
         self._rules = rules = Registry(store, "rule", Rule)
+        self._groups = groups = Registry(store, "group", Group)
+        self._schedules = schedules = Registry(store, "schedule", Schedule)
         self._invoking = Invoking(control, clock, new_id)
         self._timekeeper = Timekeeper(clock, chance)
         self._rule_delivery = RuleDelivery(
             buses=buses, rules=rules, invoking=self._invoking, clock=clock, new_id=new_id
         )
+        self._schedule_delivery = ScheduleDelivery(schedules, self._invoking, clock, new_id)
         of_buses = BusOperations(buses, rules, clock)
         of_rules = RuleOperations(rules, of_buses, clock, self._plan_rule)
+        of_groups = GroupOperations(groups, schedules, clock, self._plan_schedule)
         self._operations: Mapping[str, Operations] = {
             "events": {
                 **of_buses.table(),
@@ -53,16 +60,22 @@ class TriggersService:
                 **EventOperations(self._rule_delivery).table(),
                 **EventTagOperations(buses, rules, clock).table(),
             },
+            "scheduler": {
+                **of_groups.table(),
+                **ScheduleOperations(schedules, of_groups, clock, self._plan_schedule).table(),
+            },
         }
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def open(self, events: Events) -> None:
         """Load what is stored, and act on schedules from now on."""
         self._invoking.open(events)
-        for registry in (self._buses, self._rules):
+        for registry in (self._buses, self._rules, self._groups, self._schedules):
             await registry.open()
         for _, _, rule in self._rules:
             self._plan_rule(rule)
+        for _, _, schedule in self._schedules:
+            self._plan_schedule(schedule)
         self._timekeeper.open()
 
     async def close(self) -> None:
@@ -85,13 +98,15 @@ class TriggersService:
         await self._rule_delivery.put(bus_arn, entry)
 
     async def forget_all(self) -> None:
-        rules = [rule for _, _, rule in self._rules]
-        await asyncio.gather(self._buses.clear(), self._rules.clear())
-        for rule in rules:
-            self._plan_rule(rule)
+        """What was planned finds nothing when it is due."""
+        await asyncio.gather(self._buses.clear(), self._rules.clear(), self._groups.clear(), self._schedules.clear())
 
     def _plan_rule(self, rule: Rule) -> None:
         self._timekeeper.plan(self._rule_delivery, (rule.account, rule.region, rule.bus, rule.name))
+
+    def _plan_schedule(self, schedule: Schedule) -> None:
+        place = (schedule.account, schedule.region, schedule.group, schedule.name)
+        self._timekeeper.plan(self._schedule_delivery, place)
 
     async def _whole(self, operation: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         """A client that goes away does not leave an operation half done."""
