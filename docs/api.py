@@ -21,7 +21,7 @@ STORED = {
 """Operations whose settings are kept and shown, and change nothing else."""
 
 NOTES = {
-    "CreateFunction": "settings that are refused: see below",
+    "CreateFunction": "images: see [container-images.md](container-images.md); settings that are refused: see below",
     "UpdateFunctionConfiguration": "settings that are refused: see below",
     "UpdateFunctionCode": "settings that are refused: see below",
     "Invoke": "type Event: see [asynchronous-invocations.md](asynchronous-invocations.md)",

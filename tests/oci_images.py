@@ -130,6 +130,8 @@ class Registry:
 
     def __init__(self, repository: str, tags: Mapping[str, bytes], *images: MadeImage, secret: str = "") -> None:
         self.asked: list[str] = []
+        self.tags = dict(tags)
+        """What each means; a test may move one."""
         self.flowing = threading.Event()
         """While it is not set, large blobs stop in the middle."""
 
@@ -164,7 +166,7 @@ class Registry:
 
             def _serve(self, path: str) -> None:
                 kind, _, name = path.partition("/")
-                content = tags.get(name) if kind == "manifests" else None
+                content = registry.tags.get(name) if kind == "manifests" else None
                 content = blobs.get(name) if content is None else content
                 if content is None:
                     self._send(404, b"{}")

@@ -35,6 +35,7 @@ from ondol.control.service import ControlService
 from ondol.counting.service import CountingService
 from ondol.events.courier import AwsCourier
 from ondol.events.service import EventsService
+from ondol.folders.allowed import AllowedFolders
 from ondol.frontend.attempts import Attempts
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.invocations import Invocations
@@ -58,7 +59,9 @@ from ondol.placement.service import PlacementService
 from ondol.pollers.service import PollersService
 from ondol.runtimes.catalog import Catalog, RuntimeMissing, find
 from ondol.runtimes.debugger import debugger_package
+from ondol.runtimes.oci.function_images import FunctionImages
 from ondol.runtimes.oci.images import Images, check_images
+from ondol.runtimes.oci.kept import prepare
 from ondol.sandbox.driver import Driver
 from ondol.sandbox.jail.driver import JailDriver
 from ondol.store.blobs import DirectoryBlobs
@@ -135,7 +138,9 @@ class Platform:
     ) -> None:
         self._config = config
         self._catalog = catalog
+        prepare(config.data_dir / "images")
         self._images = Images(catalog.images, config.data_dir / "images", _tell)
+        self._function_images = FunctionImages(config.data_dir / "images", AllowedFolders(config.code_folders), _tell)
         self._driver = driver
         self._store = store
         self._blobs = blobs
@@ -160,6 +165,8 @@ class Platform:
             debugpy=self._debugger,
             credentials=lambda version, environment: sessions.credentials(_session(version, environment)),
             endpoints=network.variables,
+            images=self._function_images,
+            needed=self._needed,
         )
         self.manager = WorkerManagerService(
             config.keep_alive,
@@ -181,6 +188,7 @@ class Platform:
             retirer=self.manager,
             runtimes=InstalledRuntimes(catalog),
             package_source=S3Packages(config.endpoints, config.credentials),
+            image_source=self._function_images,
             pollers=self.pollers,
             nearest_runtime=config.nearest_runtime,
             url_secret=secret,
@@ -256,6 +264,7 @@ class Platform:
         await self.invocations.close()
         await self.manager.close()
         await self._images.close()
+        await self._function_images.close()
         await self.worker.close()
         await self.counting.close()
         await self.telemetry.close()
@@ -265,6 +274,9 @@ class Platform:
 
     async def _resolve_runtime(self, name: str, nearest: bool) -> Runtime:
         return await self._images.complete(self._catalog.resolve(name, nearest))
+
+    async def _needed(self, digest: CodeDigest) -> bool:
+        return await self.control.needs(digest)
 
     async def _debugger(self) -> CodeDigest:
         try:

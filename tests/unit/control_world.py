@@ -15,7 +15,7 @@ from botocore.session import Session
 from ondol.control.api import Caller, PrepareError
 from ondol.control.service import ControlService
 from ondol.model.errors import InvalidParameterValue
-from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.function import FunctionImage, FunctionKey, FunctionView
 from ondol.model.http_api import HttpApi
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.limits import AccountLimits
@@ -113,6 +113,7 @@ class CodeHosts:
         self.refusal: PrepareError | None = None
         self.prepared: list[tuple[AccountId, str, bool, CodeDigest]] = []
         self.layers_prepared: list[tuple[CodeDigest, ...]] = []
+        self.images_prepared: list[FunctionImage | None] = []
 
     async def prepare(
         self,
@@ -121,6 +122,8 @@ class CodeHosts:
         nearest_runtime: bool,
         code: CodeDigest,
         layers: Sequence[CodeDigest] = (),
+        *,
+        image: FunctionImage | None = None,
     ) -> None:
         self.asked.set()
         await self.open.wait()
@@ -128,6 +131,7 @@ class CodeHosts:
             raise self.refusal
         self.prepared.append((account, runtime, nearest_runtime, code))
         self.layers_prepared.append(tuple(layers))
+        self.images_prepared.append(image)
 
 
 class Keeper:
@@ -260,6 +264,19 @@ def require_shape(shape: Shape | None, value: Any, where: str) -> None:
             raise AssertionError(f"{where} is {unknown}")
 
 
+class Images:
+    """A registry in which each tag means an image, until a test says that it means another."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, CodeDigest] = {}
+
+    async def resolve(self, uri: str) -> tuple[FunctionImage, CodeDigest]:
+        if uri not in self.digests:
+            raise InvalidParameterValue(f"Source image {uri} does not exist. Provide a valid source image.")
+        digest = self.digests[uri]
+        return FunctionImage(uri, f"{uri.rpartition(':')[0]}@sha256:{digest}"), digest
+
+
 class World:
     def __init__(
         self, limits: AccountLimits | None = None, holder_lease: int = 10**10, folders: Sequence[Path] = ()
@@ -278,6 +295,7 @@ class World:
         """What whoever runs ondol was told."""
 
         self.bucket = Bucket()
+        self.images = Images()
         self.pollers = Polled()
         self.control = self.service()
 
@@ -292,6 +310,7 @@ class World:
             retirer=self.retired,
             runtimes=Runtimes(),
             package_source=self.bucket,
+            image_source=self.images,
             pollers=self.pollers,
             new_id=lambda: f"id-{next(self.ids)}",
             tell=self.told.append,

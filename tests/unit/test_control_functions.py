@@ -334,10 +334,7 @@ def test_logging_in_json_has_levels_and_in_text_has_none() -> None:
         ({"Runtime": "java21"}, "java21 is not installed here."),
         ({"Code": {"S3Bucket": "b"}}, "Please provide a source for function code."),
         ({"Code": {"S3Bucket": "b", "S3Key": "k"}}, "Error occurred while GetObject."),
-        (
-            {"Code": {"ImageUri": "i"}, "PackageType": "Image"},
-            "PackageType cannot be set: ondol does not have container images yet.",
-        ),
+        ({"Code": {"ImageUri": "i"}}, "Please provide a source for function code."),
         (
             {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
             "VpcConfig cannot be set: ondol does not have VPC access yet.",

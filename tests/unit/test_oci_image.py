@@ -32,11 +32,11 @@ from ondol.runtimes.oci.choice import Execution, this_machine
 from ondol.runtimes.oci.errors import ImageError, RegistryUnreachable
 from ondol.runtimes.oci.fetch import fetch
 from ondol.runtimes.oci.images import check_images
-from ondol.runtimes.oci.kept import FetchedImage, sweep
+from ondol.runtimes.oci.kept import FetchedImage, prepare
 from ondol.runtimes.oci.launch import runtime_on
 from ondol.runtimes.oci.reference import LocalImage, RegistryImage, parse
 from ondol.runtimes.oci.registry import check_url
-from ondol.sandbox.errors import SandboxError, UnpackRefused
+from ondol.sandbox.errors import UnpackRefused
 from ondol.sandbox.jail import image_root, layer_stream
 from ondol.sandbox.jail.layer_stream import LayerStream
 from ondol.sandbox.jail.layer_tree import LayerTree
@@ -262,7 +262,7 @@ class TestFetch:
         name = str(image.manifest["digest"]).removeprefix("sha256:")
         (images / f".{name}.1.fetching/layers").mkdir(parents=True)
         (images / name / "layers").mkdir(parents=True)
-        sweep(images)
+        prepare(images)
         assert [path.name for path in images.iterdir()] == [name]
         assert self.layers(images, self.fetch(write_layout(tmp_path / "layout", image), images)) == [self.ONE]
 
@@ -561,12 +561,12 @@ class TestRoot:
     )
     def test_what_is_refused_leaves_no_root(self, tmp_path: Path, hostile: bytes, reason: str) -> None:
         image = self.fetched(tmp_path, make([hostile]))
-        with pytest.raises(SandboxError, match=reason):
+        with pytest.raises(UnpackRefused, match=reason):
             image_root.build(image, self.UID)
         assert sorted(path.name for path in image.iterdir()) == ["image.json", "layers"]
 
     def test_a_layer_that_is_not_what_the_config_says(self, tmp_path: Path) -> None:
         image = self.fetched(tmp_path, make([layer(("f", b""))]))
         (image / "layers/0").write_bytes(layer(("g", b"")))
-        with pytest.raises(SandboxError, match="its image says"):
+        with pytest.raises(UnpackRefused, match="its image says"):
             image_root.build(image, self.UID)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ondol.model.function import FunctionKey, FunctionView
+from ondol.model.function import FunctionImage, FunctionKey, FunctionView
 from ondol.model.http_api import HttpApi
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.s3 import S3Object
@@ -79,6 +79,10 @@ class Control(Protocol):
         """Path of the package with this digest, for those who unpack or download it."""
         ...
 
+    async def needs(self, digest: CodeDigest) -> bool:
+        """Whether some version has this package or image, or may have it in a moment."""
+        ...
+
 
 class ViewHolder(Protocol):
     """Somebody who decides by views of functions: a frontend."""
@@ -113,8 +117,13 @@ class CodeHost(Protocol):
         nearest_runtime: bool,
         code: CodeDigest,
         layers: Sequence[CodeDigest] = (),
+        *,
+        image: FunctionImage | None = None,
     ) -> None:
-        """Have the runtime, slots of it for this account, and the unpacked trees at hand. Raises `PrepareError`."""
+        """Have the runtime, slots of it for this account, and the unpacked trees at hand. Raises `PrepareError`.
+
+        With an image, that is both runtime and code.
+        """
         ...
 
 
@@ -133,6 +142,14 @@ class PackageSource(Protocol):
     async def fetch(self, account: AccountId, region: Region, named: S3Object, largest: int) -> bytes:
         """The bytes of an object of S3, for a caller of this account. Raises `CallerError`; `RequestEntityTooLarge`
         for more bytes than `largest`."""
+        ...
+
+
+class ImageSource(Protocol):
+    """Where images are that a request names as a function's code."""
+
+    async def resolve(self, uri: str) -> tuple[FunctionImage, CodeDigest]:
+        """The image that is meant now, and its digest. Raises `CallerError`."""
         ...
 
 

@@ -79,7 +79,7 @@ class Catalog:
         return iter(self._functions.items())
 
     def packages(self) -> frozenset[CodeDigest]:
-        """Every package that some version needs."""
+        """Every package or image that some version needs."""
         return frozenset(self._packages)
 
     def _keep_urls(self, key: FunctionKey, before: Stored | None, after: Stored | None) -> None:

@@ -7,7 +7,7 @@ from ondol.control.machine import Stage
 from ondol.control.records import FunctionRecord, PublishedVersion, Reason, Settings, VersionRecord
 from ondol.control.zip_checks import shown_sha256
 from ondol.model.arn import runtime_version_arn
-from ondol.model.function import LATEST, FunctionKey, LogSettings
+from ondol.model.function import LATEST, FunctionImage, FunctionKey, LogSettings
 from ondol.model.time import WallTime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,24 +73,34 @@ def shown_time(time: WallTime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time % 1000:03d}+0000"
 
 
+def describe_code(settings: Settings) -> dict[str, Any]:
+    """AWS's FunctionCodeLocation; the `Location` of a package is its digest."""
+    image = settings.image
+    if image is None:
+        return {"RepositoryType": "S3", "Location": settings.code}
+    return {"RepositoryType": "ECR", "ImageUri": image.uri, "ResolvedImageUri": image.resolved_uri}
+
+
+def shown_digest(settings: Settings) -> str:
+    """`CodeSha256`: of an image in hexadecimal."""
+    return settings.code if settings.image is not None else shown_sha256(settings.code)
+
+
 def _describe_settings(key: FunctionKey, settings: Settings) -> dict[str, Any]:
     described: dict[str, Any] = {
         "FunctionName": key.name,
-        "Runtime": settings.runtime,
         "Role": settings.role,
-        "Handler": settings.handler,
         "CodeSize": settings.code_size,
-        "CodeSha256": shown_sha256(settings.code),
+        "CodeSha256": shown_digest(settings),
         "Description": settings.description,
         "Timeout": settings.timeout_s,
         "MemorySize": settings.memory_mb,
         "EphemeralStorage": {"Size": settings.tmp_mb},
-        "PackageType": "Zip",
         "Architectures": [settings.architecture],
         "TracingConfig": {"Mode": settings.tracing},
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
         "LoggingConfig": _describe_logs(settings.logs),
-        "RuntimeVersionConfig": {"RuntimeVersionArn": runtime_version_arn(settings.runtime, key.region)},
+        **(_describe_runtime(key, settings) if settings.image is None else _describe_image(settings.image)),
     }
     if settings.environment is not None:
         described["Environment"] = {"Variables": dict(settings.environment)}
@@ -108,6 +118,26 @@ def _describe_settings(key: FunctionKey, settings: Settings) -> dict[str, Any]:
             "Ipv6AllowedForDualStack": False,
         }
     return described
+
+
+def _describe_runtime(key: FunctionKey, settings: Settings) -> dict[str, Any]:
+    return {
+        "PackageType": "Zip",
+        "Runtime": settings.runtime,
+        "Handler": settings.handler,
+        "RuntimeVersionConfig": {"RuntimeVersionArn": runtime_version_arn(settings.runtime, key.region)},
+    }
+
+
+def _describe_image(image: FunctionImage) -> dict[str, Any]:
+    overrides = image.overrides
+    members = {
+        "EntryPoint": list(overrides.entry_point),
+        "Command": list(overrides.command),
+        "WorkingDirectory": overrides.directory,
+    }
+    config = {member: value for member, value in members.items() if value}
+    return {"PackageType": "Image"} | ({"ImageConfigResponse": {"ImageConfig": config}} if config else {})
 
 
 def _describe_logs(logs: LogSettings) -> dict[str, str]:

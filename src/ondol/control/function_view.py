@@ -74,6 +74,7 @@ def _version(
         traced=settings.tracing == "Active",
         nearest_runtime=nearest_runtime,
         dead_letter=settings.dead_letter,
+        image=settings.image,
     )
 
 

@@ -12,6 +12,7 @@ from ondol.control.layer_catalog import LayerCatalog
 from ondol.control.policy import check_storage
 from ondol.control.zip_checks import Package, inspect
 from ondol.model.errors import Outcome, PlatformError
+from ondol.model.function import FunctionImage
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.limits import UNZIPPED_BYTES, ZIPPED_BYTES
 from ondol.model.s3 import S3Object
@@ -28,6 +29,14 @@ class NewCode(NamedTuple):
     package: Package
     folder: str | None = None
     """The directory of this machine that it was taken from."""
+
+
+class NewImage(NamedTuple):
+    """An image that a function is to have as its code. It is fetched by whoever runs it, when it must be."""
+
+    image: FunctionImage
+    digest: CodeDigest
+    folder: None = None
 
 
 class Packages:
@@ -72,6 +81,16 @@ class Packages:
             self._held -= counted
 
     @asynccontextmanager
+    async def brought(self, code: NewCode | NewImage) -> AsyncIterator[None]:
+        """As `kept`, also for an image."""
+        if isinstance(code, NewImage):
+            with self.held((code.digest,)):
+                yield
+        else:
+            async with self.kept(code.package, code.content):
+                yield
+
+    @asynccontextmanager
     async def kept(self, package: Package, content: bytes) -> AsyncIterator[None]:
         """Inside, the package is durable and stays; from there on a record must name it. Raises `PlatformError`."""
         with self.held((package.digest,)):
@@ -84,6 +103,10 @@ class Packages:
     async def collect(self, grace_s: float) -> int:
         """Remove the packages that no version needs; the answer is how many."""
         return await self._blobs.collect(self._needed, grace_s)
+
+    def needs(self, digest: CodeDigest) -> bool:
+        """Whether some version needs this package or image, or may in a moment."""
+        return digest in self._needed()
 
     async def location(self, digest: CodeDigest) -> str | None:
         path = await self._blobs.path(digest)

@@ -11,14 +11,37 @@ CODE_STORAGE_BYTES = 75 * (1 << 30)
 """For all packages of an account in a region together (developer guide, "Lambda quotas")."""
 
 
-def check_source(code: Mapping[str, Any]) -> None:
-    """A package comes with the request or from elsewhere. Raises `InvalidParameterValue`."""
+def check_source(code: Mapping[str, Any], image: bool = False) -> None:
+    """A package comes with the request or from elsewhere; an image is named. Raises `InvalidParameterValue`."""
     elsewhere = any(code.get(member) for member in ("S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri"))
-    named = code.get("S3Bucket") and code.get("S3Key")
-    if not ("ZipFile" in code or named or code.get("ImageUri")):
+    named = code.get("ImageUri") if image else code.get("S3Bucket") and code.get("S3Key")
+    if not ("ZipFile" in code or named):
         raise InvalidParameterValue("Please provide a source for function code.")
     if "ZipFile" in code and elsewhere:
         raise InvalidParameterValue("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+
+
+def check_kind(code: Mapping[str, Any], image: bool, doing: str) -> None:
+    """Code is of the kind that its function is of. `doing` is what is done, for the text.
+
+    Raises `InvalidParameterValue`.
+    """
+    if image and (not code.get("ImageUri") or "ZipFile" in code or code.get("S3Bucket")):
+        raise InvalidParameterValue(f"Please provide ImageUri when {doing} a function with packageType Image.")
+    if not image and code.get("ImageUri"):
+        raise InvalidParameterValue(f"Please don't provide ImageUri when {doing} a function with packageType Zip.")
+
+
+def check_image_parameters(parameters: Mapping[str, Any]) -> None:
+    """What a function whose code is an image cannot have. Raises `InvalidParameterValue`."""
+    if "Runtime" in parameters or "Handler" in parameters:
+        raise InvalidParameterValue(
+            "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."
+        )
+    if parameters.get("Layers"):
+        raise InvalidParameterValue("Lambda layers are not supported for functions created with container images.")
+    if parameters.get("CodeSigningConfigArn"):
+        raise InvalidParameterValue("Code signing is not supported for functions created with container images.")
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

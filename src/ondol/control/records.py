@@ -13,7 +13,7 @@ for the number. A version key that no function record names is an orphan, and ma
 import msgspec
 
 from ondol.control.machine import Stage
-from ondol.model.function import FunctionKey, LogSettings
+from ondol.model.function import FunctionImage, FunctionKey, LogSettings
 from ondol.model.function_url import Cors
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.time import WallTime
@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Of the code; 0 where nobody counted."""
 
     layers: tuple[UsedLayer, ...] = ()
+    image: FunctionImage | None = None
+    """What the code is, if not a package: runtime and handler are empty then, and `code` is its digest."""
 
     def layer_packages(self) -> tuple[CodeDigest, ...]:
         """What is merged at /opt, in order. A package that several layers have counts where the last of them is."""

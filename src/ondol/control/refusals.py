@@ -18,9 +18,6 @@ def _has_members(value: Mapping[str, Any]) -> bool:
 
 
 _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "PackageType": (lambda value: value == "Image", "container images"),
-    "ImageUri": (_given, "container images"),
-    "ImageConfig": (_given, "container images"),
     "S3ObjectStorageMode": (lambda value: value == "REFERENCE", "code that stays in S3"),
     "SourceKMSKeyArn": (_given, "encrypted packages"),
     "VpcConfig": (_has_members, "VPC access"),

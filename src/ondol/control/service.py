@@ -10,6 +10,7 @@ from ondol.control.api import (
     Caller,
     CodeHost,
     ConcurrencyKeeper,
+    ImageSource,
     OwnOperation,
     PackageSource,
     Retirer,
@@ -86,6 +87,7 @@ class ControlService:
         retirer: Retirer,
         runtimes: RuntimeCatalog,
         package_source: PackageSource,
+        image_source: ImageSource,
         pollers: Pollers,
         new_id: Callable[[], str],
         tell: Callable[[str], None],
@@ -131,6 +133,7 @@ class ControlService:
             operations(
                 registry=registry,
                 packages=packages,
+                images=image_source,
                 layers=layers.catalog,
                 code_signing=code_signing,
                 settler=settler,
@@ -236,6 +239,9 @@ class ControlService:
 
     async def code_location(self, digest: CodeDigest) -> str | None:
         return await self._packages.location(digest)
+
+    async def needs(self, digest: CodeDigest) -> bool:
+        return self._packages.needs(digest)
 
     async def collect(self, grace_s: float = COLLECT_GRACE_S) -> int:
         """Remove packages that no version needs and that are older than the grace period; answers how many."""

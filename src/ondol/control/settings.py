@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ondol.control.packages import NewCode, NewImage
 from ondol.control.policy import check_unzipped
 from ondol.control.records import Settings, UsedLayer
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue
-from ondol.model.function import LogSettings
+from ondol.model.function import ImageOverrides, LogSettings
+from ondol.model.ids import CodeDigest
 from ondol.model.limits import ENVIRONMENT_BYTES
 
 RESERVED_VARIABLES = frozenset(
@@ -30,22 +32,21 @@ _UNCONFIGURABLE = (
 _LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
 
 
-def first_settings(name: str, parameters: Mapping[str, Any], package: Package) -> Settings:
+def first_settings(name: str, parameters: Mapping[str, Any], code: NewCode | NewImage) -> Settings:
     """The settings of a new function. Raises `InvalidParameterValue`."""
-    if "Runtime" not in parameters or "Handler" not in parameters:
+    if isinstance(code, NewCode) and not ("Runtime" in parameters and "Handler" in parameters):
         raise InvalidParameterValue(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
-    settings = Settings(
-        runtime=parameters["Runtime"],
-        handler=parameters["Handler"],
+    without = Settings(
+        runtime=parameters.get("Runtime", ""),
+        handler=parameters.get("Handler", ""),
         role=parameters["Role"],
-        code=package.digest,
-        code_size=package.size,
-        unzipped_size=package.unzipped_size,
+        code=CodeDigest(""),
+        code_size=0,
         logs=LogSettings(f"/aws/lambda/{name}"),
     )
-    return merged(settings, parameters)
+    return merged(with_code(without, code), parameters)
 
 
 def merged(settings: Settings, parameters: Mapping[str, Any]) -> Settings:
@@ -54,6 +55,18 @@ def merged(settings: Settings, parameters: Mapping[str, Any]) -> Settings:
         if member in parameters:
             settings = change(settings, parameters[member])
     return settings
+
+
+def with_code(settings: Settings, code: NewCode | NewImage) -> Settings:
+    """Raises `InvalidParameterValue` if a package is too large beside the layers."""
+    return with_image(settings, code) if isinstance(code, NewImage) else with_package(settings, code.package)
+
+
+def with_image(settings: Settings, code: NewImage) -> Settings:
+    """The function's own ImageConfig stays."""
+    before = settings.image
+    image = code.image if before is None else replace(code.image, overrides=before.overrides)
+    return replace(settings, code=code.digest, image=image)
 
 
 def with_package(settings: Settings, package: Package) -> Settings:
@@ -73,6 +86,18 @@ def _fitting(settings: Settings) -> Settings:
 
 def _field(name: str) -> Callable[[Settings, Any], Settings]:
     return lambda settings, value: replace(settings, **{name: value})
+
+
+def _image_config(settings: Settings, value: Mapping[str, Any]) -> Settings:
+    """It is replaced as a whole; what it does not say is the image's to say again."""
+    if settings.image is None:
+        raise InvalidParameterValue("Please don't provide ImageConfig when the intended function PackageType is Zip.")
+    overrides = ImageOverrides(
+        entry_point=tuple(value.get("EntryPoint") or ()),
+        command=tuple(value.get("Command") or ()),
+        directory=value.get("WorkingDirectory") or "",
+    )
+    return replace(settings, image=replace(settings.image, overrides=overrides))
 
 
 def _environment(settings: Settings, value: Mapping[str, Any]) -> Settings:
@@ -111,6 +136,7 @@ _CHANGES: dict[str, Callable[[Settings, Any], Settings]] = {
     "MemorySize": _field("memory_mb"),
     "EphemeralStorage": lambda settings, value: replace(settings, tmp_mb=value["Size"]),
     "Environment": _environment,
+    "ImageConfig": _image_config,
     "LoggingConfig": _logs,
     "Architectures": lambda settings, value: replace(settings, architecture=value[0]),
     "TracingConfig": lambda settings, value: replace(settings, tracing=value.get("Mode", settings.tracing)),

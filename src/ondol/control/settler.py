@@ -89,7 +89,12 @@ class Settler:
     async def _verdict(self, account: AccountId, settings: Settings) -> Reason | None:
         try:
             await self._code_host.prepare(
-                account, settings.runtime, self._nearest_runtime, settings.code, settings.layer_packages()
+                account,
+                settings.runtime,
+                self._nearest_runtime,
+                settings.code,
+                settings.layer_packages(),
+                image=settings.image,
             )
         except PrepareError as error:
             return Reason(error.code, error.reason)

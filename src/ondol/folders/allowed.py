@@ -37,11 +37,16 @@ class AllowedFolders:
         """
         if not Path(path).is_absolute():
             raise FolderError(f"The S3Key of a hot-reload function must be an absolute directory, not {path!r}.")
+        found = self.below(path)
+        if found is None:
+            raise FolderError(
+                f"{path} is below no folder that functions may be reloaded from: start ondol with --hot-reload {path}, "
+                "or name it in [code] folders of ondol.toml."
+            )
+        return found
+
+    def below(self, path: str) -> Folder | None:
+        """Where this absolute path really is below an allowed folder, or None if it is not."""
         real = Path(os.path.realpath(path))
-        for allowed in self._folders:
-            if real.is_relative_to(allowed):
-                return Folder(allowed, str(real.relative_to(allowed)))
-        raise FolderError(
-            f"{path} is below no folder that functions may be reloaded from: start ondol with --hot-reload {path}, "
-            "or name it in [code] folders of ondol.toml."
-        )
+        found = (allowed for allowed in self._folders if real.is_relative_to(allowed))
+        return next((Folder(allowed, str(real.relative_to(allowed))) for allowed in found), None)

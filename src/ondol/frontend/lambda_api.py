@@ -69,7 +69,7 @@ class LambdaApi:
         return self._wire.parse(match, request.headers, body)
 
     def _link_package(self, shown: dict[str, Any] | None, owner: Owner, request: Request) -> None:
-        if shown is not None:
+        if shown is not None and "Location" in shown:
             endpoint = f"http://{request.headers['host']}"
             shown["Location"] = self._links.link(endpoint, owner.region, CodeDigest(shown["Location"]))
 

@@ -62,6 +62,26 @@ class EventSettings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The function is not stopped when it calls itself."""
 
 
+class ImageOverrides(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """As `ImageConfig` on AWS: what a function says in place of its image. What is empty, the image decides."""
+
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    directory: str = ""
+
+
+class FunctionImage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The image that is a function's code. Its digest is the function's `code`."""
+
+    uri: str
+    """As it was asked for."""
+
+    resolved_uri: str
+    """The very image, by its digest: what a tag means later changes nothing."""
+
+    overrides: ImageOverrides = ImageOverrides()
+
+
 class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
     """One version (or `$LATEST`) as it runs. Immutable: whatever changes how it runs makes a new `id`."""
 
@@ -71,6 +91,8 @@ class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
     """`$LATEST` or a number."""
 
     runtime: str
+    """Empty, like `handler`, where an image is the code."""
+
     handler: str
     code: CodeDigest
     role: str
@@ -89,6 +111,9 @@ class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
 
     dead_letter: str | None = None
     """Where events go that it failed for good. How it runs is another matter: `id` stays when this changes."""
+
+    image: FunctionImage | None = None
+    """What its code is, if not a package."""
 
     @property
     def arn(self) -> str:

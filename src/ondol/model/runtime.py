@@ -31,6 +31,15 @@ class ImageRoot(msgspec.Struct, frozen=True):
     """The function's handler is the last argument of its program."""
 
 
+class Program(msgspec.Struct, frozen=True):
+    """What is started where an image is a function's code."""
+
+    command: tuple[str, ...]
+    """Empty: `bootstrap` in /var/task or /opt."""
+
+    directory: str
+
+
 class Runtime(msgspec.Struct, frozen=True):
     """One runtime of this machine: what its base root is made from and how its process is launched."""
 
@@ -57,3 +66,11 @@ class Runtime(msgspec.Struct, frozen=True):
 
     image: ImageRoot | None = None
     """The image that is its root, if it has one, once it is fetched."""
+
+
+class StartOf(msgspec.Struct, frozen=True):
+    """How an environment of a version starts: the runtime that its slot was prepared of, and what runs in it."""
+
+    runtime: Runtime
+    program: Program | None = None
+    """None: it is for the runtime to say."""

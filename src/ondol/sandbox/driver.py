@@ -25,7 +25,7 @@ from typing import Protocol
 import msgspec
 
 from ondol.model.ids import CodeDigest, SandboxId
-from ondol.model.runtime import Runtime
+from ondol.model.runtime import Program, Runtime
 from ondol.sandbox.limits import UnpackLimits
 
 
@@ -56,8 +56,8 @@ class SlotSpec(msgspec.Struct, frozen=True):
 class StartSpec(msgspec.Struct, frozen=True):
     """What a slot becomes."""
 
-    code: CodeDigest
-    """A tree that `unpack` has made; seen read-only at /var/task."""
+    code: CodeDigest | None
+    """A tree that `unpack` has made; seen read-only at /var/task. None: the slot's image has one there."""
 
     layers: tuple[CodeDigest, ...]
     """Trees merged in order at /opt."""
@@ -70,6 +70,9 @@ class StartSpec(msgspec.Struct, frozen=True):
     """Of one processor; enforced from `throttle()` on, so that init runs unthrottled."""
 
     tmp_mb: int
+    program: Program | None = None
+    """What is executed, if it is not for the slot's runtime to say."""
+
     fresh_interpreter: bool = False
     """Execute the interpreter instead of forking it: the environment has variables that it reads at start."""
 
@@ -211,6 +214,14 @@ class Driver(Protocol):
 
     async def discard(self, digest: CodeDigest) -> None:
         """Forget a tree that no sandbox uses."""
+        ...
+
+    async def unpack_image(self, digest: CodeDigest) -> None:
+        """Make the root of an image that was fetched, once. Raises as `unpack` does, and leaves a tree as whole."""
+        ...
+
+    async def discard_image(self, digest: CodeDigest) -> None:
+        """Forget an image, unpacked or not, that no sandbox uses and no slot was prepared of."""
         ...
 
     async def close(self) -> None:

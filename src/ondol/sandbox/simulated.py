@@ -151,7 +151,8 @@ class SimulatedSandbox:
             raise SandboxGone(f"sandbox {self._id} has ended")
         if self._guest is None or self._runtime is not None:
             raise SandboxError(f"sandbox {self._id} has nobody to report to, or runs already")
-        missing = [digest for digest in (spec.code, *spec.layers) if digest not in self._driver._trees]
+        trees = (*(() if spec.code is None else (spec.code,)), *spec.layers)
+        missing = [digest for digest in trees if digest not in self._driver._trees]
         if missing:
             raise SandboxError(f"there is no tree {missing[0]}: unpack it first")
         self._runtime = _Runtime(self._driver.behave(spec), self._guest, self._guest.exited)
@@ -249,6 +250,7 @@ class SimulatedDriver:
         self.companions = companions
         self.start_s = start_s
         self._trees: set[CodeDigest] = set()
+        self.images: set[CodeDigest] = set()
         self.sandboxes: set[SimulatedSandbox] = set()
         self._inspect = inspect
         self._create_s = create_s
@@ -288,6 +290,12 @@ class SimulatedDriver:
 
     async def discard(self, digest: CodeDigest) -> None:
         self._trees.discard(digest)
+
+    async def unpack_image(self, digest: CodeDigest) -> None:
+        self.images.add(digest)
+
+    async def discard_image(self, digest: CodeDigest) -> None:
+        self.images.discard(digest)
 
     async def close(self) -> None:
         for sandbox in list(self.sandboxes):

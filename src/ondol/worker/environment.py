@@ -184,7 +184,7 @@ class EnvironmentShell:
         self._log.tell(text)
 
     def exited(self, exit: Exit) -> None:
-        refusal = entrypoint_refusal(exit.code, self._first_output)
+        refusal = entrypoint_refusal(exit.code, self._first_output, self.version.image is not None)
         end = End(exit.code, exit.signal, exit.out_of_memory, refusal)
         self._perform(self._machine.exited(end, self._clock.now()))
 

@@ -36,23 +36,28 @@ def timed_out(request: RequestId | None, timeout: int) -> FunctionFailure:
     return failure(FailureKind.TIMED_OUT, "Sandbox.Timedout", text)
 
 
-def entrypoint_refusal(code: int | None, output: bytes) -> str | None:
-    """Why the function's own bootstrap could not be executed, if that is what ended the runtime.
+def entrypoint_refusal(code: int | None, output: bytes, image: bool = False) -> str | None:
+    """Why the function's own bootstrap, or its image's program, could not be executed, if that ended the runtime.
 
     A driver tells it as a shell does, by exit status 126 or 127 and one line; `output` is the first that came.
     """
-    told = _REFUSAL.fullmatch(output) if code in (126, 127) else None
+    told = (_IMAGES_REFUSAL if image else _REFUSAL).fullmatch(output) if code in (126, 127) else None
     return None if told is None else told[1].decode(errors="replace")
 
 
 _REFUSAL = re.compile(rb"(fork/exec (?:/var/task|/opt)/bootstrap: .+|Couldn't find valid bootstrap\(s\): .+)\n")
+_IMAGES_REFUSAL = re.compile(
+    rb"(fork/exec .+: .+|exec: .+: executable file not found in \$PATH|Couldn't find valid bootstrap\(s\): .+"
+    rb"|the working directory .+)\n"
+)
 
 
 def runtime_exited(request: RequestId | None, end: End, fatal: str | None = None) -> FunctionFailure:
     """`fatal` is the type of an error that an extension reported before, if one did."""
     if end.refusal is not None:
         text = f"RequestId: {request} Error: {end.refusal}"
-        return failure(FailureKind.NO_ENTRYPOINT, "Runtime.InvalidEntrypoint", text)
+        kind = "WorkingDir" if end.refusal.startswith("the working directory ") else "Entrypoint"
+        return failure(FailureKind.NO_ENTRYPOINT, f"Runtime.Invalid{kind}", text)
     if end.out_of_memory:
         text = f"RequestId: {request} Error: Runtime exited with error: signal: killed"
         return failure(FailureKind.OUT_OF_MEMORY, "Runtime.OutOfMemory", text)

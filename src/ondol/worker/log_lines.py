@@ -80,6 +80,8 @@ class TextLines:
         self._runtime_version = runtime_version
 
     def init_start(self, time: WallTime) -> str:
+        if self._version.image is not None:
+            return ""  # it tells of the runtime alone
         arn = runtime_version_arn(self._version.runtime, self._version.function.region)
         return f"INIT_START Runtime Version: {self._runtime_version}\tRuntime Version ARN: {arn}\n"
 
@@ -138,11 +140,12 @@ class JsonLines:
         record = {
             "initializationType": "on-demand",
             "phase": "init",
-            "runtimeVersion": self._runtime_version,
-            "runtimeVersionArn": runtime_version_arn(self._version.runtime, self._version.function.region),
             "functionName": self._version.function.name,
             "functionVersion": self._version.version,
         }
+        if self._version.image is None:
+            record["runtimeVersion"] = self._runtime_version
+            record["runtimeVersionArn"] = runtime_version_arn(self._version.runtime, self._version.function.region)
         return self._line(time, "platform.initStart", record)
 
     def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> str:

@@ -15,12 +15,13 @@ from ondol.counting.api import Counting
 from ondol.http import HttpCommons, Request, Response
 from ondol.model.credentials import SessionCredentials
 from ondol.model.errors import OndolError, Outcome, PlatformError
-from ondol.model.function import FunctionVersion
+from ondol.model.function import FunctionImage, FunctionVersion
 from ondol.model.ids import AccountId, CodeDigest, EnvironmentId, WorkerId
 from ondol.model.limits import FULL_PROCESSOR_MB, Phases
-from ondol.model.runtime import Runtime
+from ondol.model.runtime import Runtime, StartOf
 from ondol.model.time import MILLISECOND, SECOND, Clock, Instant
 from ondol.model.timers import TimerWheel
+from ondol.runtimes.oci.errors import ImageError
 from ondol.sandbox.driver import Driver, Sandbox, StartSpec
 from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.limits import UnpackLimits
@@ -42,6 +43,7 @@ from ondol.worker.api import (
 from ondol.worker.debugger import DebuggerDoor, DebugProtocol, debuggable, require_protocol
 from ondol.worker.environment import EnvironmentShell, TimerKey
 from ondol.worker.environment_log import EnvironmentLog
+from ondol.worker.images import NO_IMAGES, ImageFetcher, Images, nothing_needed, reason_code
 from ondol.worker.log_lines import platform_lines, runtime_version
 from ondol.worker.machine import Attempt
 from ondol.worker.slots import SlotKey, Slots
@@ -95,6 +97,8 @@ class WorkerService:
         credentials: Credentials | None = None,
         debugpy: DebuggerPackage = no_debugger,
         endpoints: Mapping[str, str] | None = None,
+        images: ImageFetcher = NO_IMAGES,
+        needed: Callable[[CodeDigest], Awaitable[bool]] = nothing_needed,
     ) -> None:
         self._settings = settings
         self._driver = driver
@@ -104,6 +108,7 @@ class WorkerService:
         self._counting = counting
         self._clock = clock
         self._slots = Slots(driver, settings.slots_ahead, settings.slots_at_once, new_id)
+        self._images = Images(images, driver=driver, slots=self._slots, needed=needed, clock=clock)
         self._sandbox_api = sandbox_api
         self._credentials = credentials
         self._endpoints = endpoints
@@ -152,13 +157,21 @@ class WorkerService:
         nearest_runtime: bool,
         code: CodeDigest,
         layers: Sequence[CodeDigest] = (),
+        *,
+        image: FunctionImage | None = None,
     ) -> None:
         try:
-            found = await self._resolve_runtime(runtime, nearest_runtime)
-            await self._unpack_all((code, *layers))
+            if image is not None:
+                found = (await self._images.launch(image, code)).runtime
+            else:
+                found = await self._resolve_runtime(runtime, nearest_runtime)
+                await self._unpack_all((code, *layers))
             await self._slots.expect(SlotKey(found, account))
         except UnpackRefused as error:
-            raise PrepareError("InvalidZipFileException", str(error)) from error
+            code_of_it = "InvalidZipFileException" if image is None else "InvalidImage"
+            raise PrepareError(code_of_it, str(error)) from error
+        except ImageError as error:
+            raise PrepareError(reason_code(error), f"The image cannot be had: {error}.") from error
         except (SandboxError, OndolError) as error:
             raise PrepareError("InternalError", str(error)) from error
 
@@ -167,8 +180,7 @@ class WorkerService:
 
     async def debug(self, request: StartRequest, port: int | None, observer: DebugObserver) -> Started | InitFailed:
         version = request.version
-        runtime = await self._resolve_runtime(version.runtime, version.nearest_runtime)
-        door = DebuggerDoor(require_protocol(runtime), observer)
+        door = DebuggerDoor(require_protocol((await self._start_of(version)).runtime), observer)
         started: Started | InitFailed | None = None
         try:
             if door.protocol is DebugProtocol.DAP:
@@ -190,16 +202,17 @@ class WorkerService:
     async def _start(self, request: StartRequest, door: DebuggerDoor | None = None) -> Started | InitFailed:
         version = request.version
         try:
-            runtime = await self._resolve_runtime(version.runtime, version.nearest_runtime)
-            await self._unpack_all((version.code, *version.layers))
-            key = SlotKey(runtime, version.function.account)
+            start = await self._start_of(version)
+            if version.image is None:
+                await self._unpack_all((version.code, *version.layers))
+            key = SlotKey(start.runtime, version.function.account)
             sandbox = await self._slots.take(key)
             if door is not None and door.unwanted:
                 await sandbox.stop(0)
                 raise PlatformError("nobody waits for its debugger any more", Outcome.NOT_STARTED)
-            log = self._log(request, runtime)
+            log = self._log(request, start.runtime)
             environment = self._environment(request, sandbox, log, Attempt.FIRST if door is None else Attempt.ONLY)
-            spec = self._start_spec(request, environment, runtime)
+            spec = self._start_spec(request, environment, start)
             if door is not None:
                 self._doors[environment.id] = door
                 door.lead_to(environment, sandbox)
@@ -211,7 +224,7 @@ class WorkerService:
                 sandbox = await self._take_another(key, environment)
                 started = await self._environment(request, sandbox, log, Attempt.AGAIN).initialize(spec)
             return started
-        except (SandboxError, UnpackRefused) as error:
+        except (SandboxError, UnpackRefused, ImageError) as error:
             raise PlatformError(f"no environment could be started: {error}", Outcome.NOT_STARTED) from error
 
     async def stop(self, environment: EnvironmentId) -> None:
@@ -240,6 +253,12 @@ class WorkerService:
             environment.invoke(head, source, sink)
 
     # Inside
+
+    async def _start_of(self, version: FunctionVersion) -> StartOf:
+        """Raises what keeps its runtime, or its image, from being here."""
+        if version.image is not None:
+            return await self._images.launch(version.image, version.code)
+        return StartOf(await self._resolve_runtime(version.runtime, version.nearest_runtime))
 
     async def _unpack_all(self, packages: Sequence[CodeDigest]) -> None:
         """Have the code and the layers at hand, each unpacked once, whichever functions use it."""
@@ -305,23 +324,25 @@ class WorkerService:
         day = datetime.fromtimestamp(self._clock.wall() / 1000, UTC)
         return f"{day:%Y/%m/%d}/[{request.version.version}]{request.environment}"
 
-    def _start_spec(self, request: StartRequest, environment: EnvironmentShell, runtime: Runtime) -> StartSpec:
+    def _start_spec(self, request: StartRequest, environment: EnvironmentShell, start: StartOf) -> StartSpec:
         version = request.version
         access = self._credentials(version, environment.id) if self._credentials is not None else None
         return StartSpec(
-            code=version.code,
+            code=version.code if version.image is None else None,
             layers=version.layers,
             environment=function_variables(
                 version,
                 environment.stream,
                 request.initialization,
                 access=access,
-                image=runtime.image,
+                image=start.runtime.image,
+                program=start.program,
                 endpoints=self._endpoints,
             ),
             memory_mb=version.memory_mb,
             cpu_share=version.memory_mb / FULL_PROCESSOR_MB,
             tmp_mb=version.tmp_mb,
+            program=start.program,
             fresh_interpreter=needs_fresh_interpreter(version),
         )
 
@@ -351,13 +372,17 @@ class WorkerService:
                     environment.timer_due()
 
     async def collect(self) -> None:
-        """Discard the trees whose package is gone from the store and that no environment runs."""
+        """Discard the trees whose package is gone from the store and that no environment runs; and images likewise."""
         for tree in await self._driver.trees():
-            versions = (environment.version for environment in self._environments.values())
-            in_use = any(tree in (version.code, *version.layers) for version in versions)
-            if not in_use and await self._package(tree) is None:
+            if tree not in self._in_use() and await self._package(tree) is None:
                 self._unpacked.discard(tree)
                 await self._driver.discard(tree)
+        await self._images.collect(self._in_use())
+
+    def _in_use(self) -> set[CodeDigest]:
+        """The packages and images that environments run."""
+        versions = (environment.version for environment in self._environments.values())
+        return {digest for version in versions for digest in (version.code, *version.layers)}
 
     async def _collect_for_ever(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from ondol.background import Background
-from ondol.model.ids import AccountId, SandboxId
+from ondol.model.ids import AccountId, CodeDigest, SandboxId
 from ondol.model.runtime import Runtime
 from ondol.sandbox.driver import Driver, Sandbox, SlotSpec
 from ondol.sandbox.errors import SandboxError
@@ -22,6 +22,11 @@ class SlotKey(msgspec.Struct, frozen=True):
 
 class _Kind:
     __slots__ = ("preparing", "ready", "waiting")
+
+    @property
+    def busy(self) -> bool:
+        """Somebody waits for one, or one is on its way."""
+        return self.preparing > 0 or bool(self.waiting)
 
     def __init__(self) -> None:
         self.ready: deque[Sandbox] = deque()
@@ -59,6 +64,18 @@ class Slots:
         if not kind.ready:
             self._put(kind, await self.take(key))
         self._refill(key, kind)
+
+    async def drop(self, image: CodeDigest) -> bool:
+        """Nobody needs slots of this image any more. False, if some are on their way all the same."""
+        kinds = {
+            key: kind for key, kind in self._kinds.items() if key.runtime.image and key.runtime.image.digest == image
+        }
+        if any(kind.busy for kind in kinds.values()):
+            return False
+        for key, kind in kinds.items():
+            del self._kinds[key]
+            await asyncio.gather(*(sandbox.stop(0.0) for sandbox in kind.ready))
+        return True
 
     def counts(self) -> dict[str, int]:
         """Slots ready, by runtime."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ondol.model.credentials import SessionCredentials
 from ondol.model.function import FunctionVersion
-from ondol.model.runtime import ImageRoot
+from ondol.model.runtime import ImageRoot, Program
 from ondol.telemetry.api import LogStream
 
 RUNTIME_API = "127.0.0.1:9001"
@@ -28,11 +28,13 @@ def function_variables(
     *,
     access: SessionCredentials | None = None,
     image: ImageRoot | None = None,
+    program: Program | None = None,
     endpoints: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Everything that the runtime process finds in its environment; with `access`, how its code reaches AWS's API.
 
-    The variables of an `image` lie beneath, but for those that say where its own programs are and how they speak.
+    The variables of an `image` lie beneath, but for those that say where its own programs are and how they speak; with
+    a `program`, it is the function's code too.
     `endpoints` are those that lead SDKs to other services. A function that sets `AWS_ENDPOINT_URL` itself means all
     services by it, and has none of them.
     """
@@ -51,7 +53,6 @@ def function_variables(
         "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
         "_AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129",
         "_AWS_XRAY_DAEMON_PORT": "2000",
-        "_HANDLER": version.handler,
         "LAMBDA_TASK_ROOT": "/var/task",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LANG": "en_US.UTF-8",
@@ -72,13 +73,19 @@ def function_variables(
             variables |= endpoints
     if version.logs.application_level is not None:
         variables["AWS_LAMBDA_LOG_LEVEL"] = version.logs.application_level
+    if program is None:
+        variables["_HANDLER"] = version.handler
+    elif len(program.command) > 1:
+        # As AWS's emulator has it: of an entry point and its arguments the last is the handler.
+        variables["_HANDLER"] = program.command[-1]
     if version.runtime.startswith("nodejs"):
         variables["NODE_PATH"] = _node_path(version.runtime)
-    if not version.runtime.startswith("provided"):
+    if program is None and not version.runtime.startswith("provided"):
         variables["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{version.runtime}"
     if image is not None:
         own = dict(image.variables)
-        variables = own | variables | {name: own[name] for name in IMAGES_OWN if name in own} | {"PWD": image.directory}
+        directory = image.directory if program is None else program.directory
+        variables = own | variables | {name: own[name] for name in IMAGES_OWN if name in own} | {"PWD": directory}
     variables.update(version.environment)
     return variables
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from ondol.control.api import Caller
+from ondol.control.api import Caller, ImageSource
 from ondol.control.code_signing import require_deployable
 from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.hot_reload import HotReload
 from ondol.control.layer_catalog import LayerCatalog
 from ondol.control.operations.code_signing import require_config
 from ondol.control.operations.lookup import Parameters
-from ondol.control.packages import NewCode, Packages
+from ondol.control.packages import NewCode, NewImage, Packages
 from ondol.control.refusals import is_folder
 from ondol.control.registry import Registry
 from ondol.control.settler import Settler
@@ -26,6 +26,7 @@ class CodeOperations:
         *,
         registry: Registry,
         packages: Packages,
+        images: ImageSource,
         layers: LayerCatalog,
         code_signing: CodeSigningRegistry,
         settler: Settler,
@@ -36,6 +37,7 @@ class CodeOperations:
     ) -> None:
         self._registry = registry
         self._packages = packages
+        self._images = images
         self._layers = layers
         self._code_signing = code_signing
         self._settler = settler
@@ -44,8 +46,10 @@ class CodeOperations:
         self._clock = clock
         self._new_id = new_id
 
-    async def _code(self, owner: Caller, source: Parameters) -> NewCode:
+    async def _code(self, owner: Caller, source: Parameters) -> NewCode | NewImage:
         """What a request gives as code, which has been found to be served, checked. Raises `CallerError`."""
+        if source.get("ImageUri"):
+            return NewImage(*await self._images.resolve(source["ImageUri"]))
         if is_folder(source):
             return await self._hot_reload.take(source["S3Key"])
         return await self._packages.given(owner, source)

@@ -23,7 +23,7 @@ from ondol.control.operations.lookup import Answer, Operations, Parameters, exis
 from ondol.control.policy import check_tags
 from ondol.control.records import Edit
 from ondol.control.registry import Registry
-from ondol.model.errors import ResourceConflict
+from ondol.model.errors import InvalidParameterValue, ResourceConflict
 from ondol.model.function import LATEST, FunctionKey
 from ondol.model.time import Clock
 
@@ -116,7 +116,12 @@ class CodeSigningOperations:
     async def _give(self, key: FunctionKey, parameters: Parameters, arn: str | None) -> None:
         def decide(stored: Stored | None) -> Edit:
             require_function(parameters, LATEST)
-            return Edit(replace(existing(key, stored).record, code_signing=arn))
+            record = existing(key, stored).record
+            if arn is not None and record.settings.image is not None:
+                raise InvalidParameterValue(
+                    "Code signing is not supported for functions created with container images."
+                )
+            return Edit(replace(record, code_signing=arn))
 
         await self._registry.change(key, decide)
 

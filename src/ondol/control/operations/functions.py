@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ondol.control import lifecycle, paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Catalog, Stored
-from ondol.control.configuration import describe_latest, describe_version, listed
+from ondol.control.configuration import describe_code, describe_latest, describe_version, listed
 from ondol.control.layer_references import used_layers
 from ondol.control.operations.code import CodeOperations
 from ondol.control.operations.lookup import (
@@ -19,7 +19,7 @@ from ondol.control.operations.lookup import (
     key_of,
     labels_from,
 )
-from ondol.control.policy import check_source, check_tags
+from ondol.control.policy import check_image_parameters, check_kind, check_source, check_tags
 from ondol.control.records import Edit
 from ondol.control.refusals import refuse_unserved
 from ondol.control.settings import first_settings, with_layers
@@ -40,7 +40,11 @@ class FunctionOperations(CodeOperations):
     async def create(self, caller: Caller, parameters: Parameters) -> Answer:
         """Answers once the function is durable; its code is made ready afterwards."""
         key = key_of(caller, parameters)
-        check_source(parameters["Code"])
+        image = parameters.get("PackageType") == "Image"
+        if image:
+            check_image_parameters(parameters)
+        check_source(parameters["Code"], image)
+        check_kind(parameters["Code"], image, "creating")
         refuse_unserved(parameters)
         self._require_absent(key, self._registry.catalog.get(key))
         self._check_runtime(parameters)
@@ -48,23 +52,23 @@ class FunctionOperations(CodeOperations):
         self._check_signature(caller, code_signing, key.name)
         tags = dict(parameters.get("Tags") or {})
         check_tags(tags)
-        content, package, folder = await self._code(caller, parameters["Code"])
+        code = await self._code(caller, parameters["Code"])
         layers = used_layers(self._layers, caller, parameters.get("Layers") or ())
-        settings = with_layers(first_settings(key.name, parameters, package), layers)
-        self._packages.require_room(key.account, key.region, package.size)
+        settings = with_layers(first_settings(key.name, parameters, code), layers)
+        self._packages.require_room(key.account, key.region, settings.code_size)
 
         def decide(stored: Stored | None) -> Edit:
             self._require_absent(key, stored)
             created = lifecycle.created(settings, self._clock.wall(), self._new_id, tags)
-            record = replace(created, folder=folder, code_signing=code_signing)
+            record = replace(created, folder=code.folder, code_signing=code_signing)
             return published(record, None, None, self._new_id) if parameters.get("Publish") else Edit(record)
 
         with self._packages.held(settings.layer_packages()):
-            async with self._packages.kept(package, content):
+            async with self._packages.brought(code):
                 stored = existing(key, await self._registry.change(key, decide))
         self._settler.start(key)
-        if folder is not None:
-            self._hot_reload.follow(key, folder)
+        if code.folder is not None:
+            self._hot_reload.follow(key, code.folder)
         number = last_number(stored.record)
         if number is None:
             return describe_latest(key, stored.record)
@@ -75,11 +79,8 @@ class FunctionOperations(CodeOperations):
         configuration, stored = self._described(caller, parameters)
         record = stored.record
         version = configuration["Version"]
-        digest = record.settings.code if version == LATEST else record.versions[version].code
-        answer: Answer = {
-            "Configuration": configuration,
-            "Code": {"RepositoryType": "S3", "Location": digest},
-        }
+        settings = record.settings if version == LATEST else stored.version(version).settings
+        answer: Answer = {"Configuration": configuration, "Code": describe_code(settings)}
         if record.tags:
             answer["Tags"] = dict(record.tags)
         # What is reserved is the function's; of what a qualifier names AWS tells none.

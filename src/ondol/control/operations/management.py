@@ -87,5 +87,8 @@ def _version(key: FunctionKey, stored: Stored | None, parameters: Parameters) ->
 
 
 def _runtime_arn(key: FunctionKey, stored: Stored, label: str) -> str:
+    """Raises `InvalidParameterValue` for an image, which no runtime of AWS's is below."""
     settings = stored.record.settings if label == LATEST else stored.version(label).settings
+    if settings.image is not None:
+        raise InvalidParameterValue("Runtimes are not managed for functions created with container images.")
     return runtime_version_arn(settings.runtime, key.region)

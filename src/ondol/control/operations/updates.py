@@ -19,12 +19,11 @@ from ondol.control.operations.lookup import (
     key_of,
     require_function,
 )
-from ondol.control.policy import check_source
+from ondol.control.policy import check_image_parameters, check_kind, check_source
 from ondol.control.records import Edit, FunctionRecord
 from ondol.control.refusals import refuse_unserved
-from ondol.control.settings import merged, with_layers, with_package
+from ondol.control.settings import merged, with_code, with_layers
 from ondol.control.versions import last_number, published
-from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import LATEST, FunctionKey
 
 
@@ -40,30 +39,34 @@ class UpdateOperations(CodeOperations):
     async def update_code(self, caller: Caller, parameters: Parameters) -> Answer:
         key = key_of(caller, parameters)
         record = self._updatable(key, parameters, self._registry.catalog.get(key)).record
-        if parameters.get("ImageUri"):
-            raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
-        check_source(parameters)
+        image = record.settings.image is not None
+        check_kind(parameters, image, "updating")
+        check_source(parameters, image)
         refuse_unserved(parameters)
         self._check_signature(caller, record.code_signing, key.name)
-        content, package, folder = await self._code(caller, parameters)
+        code = await self._code(caller, parameters)
 
         def change(record: FunctionRecord) -> FunctionRecord:
-            settings = merged(with_package(record.settings, package), parameters)
-            return replace(record, settings=settings, folder=folder)
+            settings = merged(with_code(record.settings, code), parameters)
+            return replace(record, settings=settings, folder=code.folder)
 
+        changed = change(record)
         if parameters.get("DryRun"):
-            return describe_latest(key, change(record))
-        self._packages.require_room(key.account, key.region, package.size - record.settings.code_size)
-        async with self._packages.kept(package, content):
+            return describe_latest(key, changed)
+        added = changed.settings.code_size - record.settings.code_size
+        self._packages.require_room(key.account, key.region, added)
+        async with self._packages.brought(code):
             stored = await self._update(key, parameters, change)
-        if folder is not None:
-            self._hot_reload.follow(key, folder)
+        if code.folder is not None:
+            self._hot_reload.follow(key, code.folder)
         number = last_number(stored.record)
         return describe(key, stored, number if parameters.get("Publish") else None)
 
     async def update_configuration(self, caller: Caller, parameters: Parameters) -> Answer:
         key = key_of(caller, parameters)
         record = self._updatable(key, parameters, self._registry.catalog.get(key)).record
+        if record.settings.image is not None:
+            check_image_parameters(parameters)
         refuse_unserved(parameters)
         self._check_runtime(parameters)
         if parameters.get("Layers"):

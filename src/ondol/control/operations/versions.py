@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ondol.control import lifecycle, paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
-from ondol.control.configuration import listed
+from ondol.control.configuration import listed, shown_digest
 from ondol.control.holders import Holders
 from ondol.control.operations.lookup import (
     Answer,
@@ -23,7 +23,6 @@ from ondol.control.refusals import refuse_unserved
 from ondol.control.registry import Registry
 from ondol.control.settler import Settler
 from ondol.control.versions import last_number, published, require_code
-from ondol.control.zip_checks import shown_sha256
 from ondol.model.function import LATEST
 
 
@@ -56,7 +55,7 @@ class VersionOperations:
             refuse_unserved(parameters)
             lifecycle.require_publishable(record, key)
             lifecycle.require_revision(record.revision_id, parameters.get("RevisionId"))
-            require_code(shown_sha256(record.settings.code), parameters.get("CodeSha256"))
+            require_code(shown_digest(record.settings), parameters.get("CodeSha256"))
             number = last_number(record)
             last = None if number is None else stored.version(number)
             edit = published(record, last, parameters.get("Description"), self._new_id)

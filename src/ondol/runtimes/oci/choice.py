@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from ondol.runtimes.oci.errors import ImageError
+from ondol.runtimes.oci.errors import ImageAbsent, ImageError
 
 DOCUMENT_BYTES = 4 << 20
 """What a manifest may have (the distribution specification's own bound); a config hardly has more."""
@@ -160,7 +160,7 @@ def _of_platform(manifests: Sequence[Descriptor], wanted: Platform, name: str | 
     named = [one for one in manifests if name is None or (one.annotations or {}).get(NAME_ANNOTATION) == name]
     if not named:
         there = sorted({(one.annotations or {}).get(NAME_ANNOTATION, "one without a name") for one in manifests})
-        raise ImageError(f"it holds no image called '{name}', but {', '.join(there) or 'nothing at all'}")
+        raise ImageAbsent(f"it holds no image called '{name}', but {', '.join(there) or 'nothing at all'}")
     fitting = [one for one in named if one.platform == wanted] or [one for one in named if one.platform is None]
     if not fitting:
         there = sorted({str(one.platform) for one in named})

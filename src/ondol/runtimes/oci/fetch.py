@@ -17,7 +17,7 @@ from typing import IO, Protocol
 import msgspec
 
 from ondol.runtimes.oci.choice import Descriptor, Execution, Image, Platform, this_machine
-from ondol.runtimes.oci.errors import ImageError, RegistryUnreachable
+from ondol.runtimes.oci.errors import ImageAbsent, ImageError, ImageNotKept, RegistryUnreachable
 from ondol.runtimes.oci.kept import STAGING, FetchedImage, load, recall, remember
 from ondol.runtimes.oci.layout import UNVERIFIED, LocalSource
 from ondol.runtimes.oci.reference import LocalImage, RegistryImage, parse
@@ -65,9 +65,33 @@ def fetch(text: str, images: Path, say: Say) -> FetchedImage:
         say(f"{error}; using what was fetched before")
         return before
     except OSError as error:
-        raise ImageError(f"it cannot be read or kept: {error}") from error
+        raise ImageNotKept(f"it cannot be read or kept: {error}") from error
     remember(images, text, fetched.digest)
     return fetched
+
+
+def resolve(reference: LocalImage | RegistryImage) -> str:
+    """The digest of the image that is meant now. Raises `ImageError`."""
+    try:
+        with closing(open_source(reference)) as source:
+            return source.image(this_machine()).digest
+    except OSError as error:
+        raise ImageError(f"it cannot be read: {error}") from error
+
+
+def fetch_exactly(reference: LocalImage | RegistryImage, digest: str, images: Path, say: Say) -> FetchedImage:
+    """Have this very image below `images`, from where the reference says. Raises `ImageError`."""
+    there = load(images, digest)
+    if there is not None:
+        return there
+    try:
+        with closing(open_source(reference)) as source:
+            image = source.image(this_machine())
+            if image.digest != digest:
+                raise ImageAbsent(f"it is another image by now: {image.digest}")
+            return _fetch(source, image, images, say)
+    except OSError as error:
+        raise ImageNotKept(f"it cannot be read or kept: {error}") from error
 
 
 def look(text: str, images: Path) -> str:
@@ -153,7 +177,7 @@ def _publish(staging: Path, target: Path) -> None:
     directory = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(directory) != 0:
-            raise ImageError(f"{target} could not be written to disk: {os.strerror(ctypes.get_errno())}")
+            raise ImageNotKept(f"{target} could not be written to disk: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(directory)
     if target.exists() and load(target.parent, target.name) is None:

@@ -1,20 +1,17 @@
 """The images that the configuration names, each made a runtime when it is first wanted, in a process of its own."""
 
 import asyncio
-import contextlib
-import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from ondol.config import ConfigError, RuntimeImage
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.runtime import Runtime
-from ondol.runtimes.oci.errors import ImageError
-from ondol.runtimes.oci.kept import load, sweep
+from ondol.runtimes.oci.errors import ImageError, ImageNotKept
+from ondol.runtimes.oci.kept import load
 from ondol.runtimes.oci.launch import runtime_on
+from ondol.runtimes.oci.program import run
 from ondol.runtimes.oci.reference import parse
-
-_PROGRAM = Path(__file__).with_name("__main__.py")
 
 
 def check_images(configured: Mapping[str, RuntimeImage], accepted: Collection[str]) -> dict[str, str]:
@@ -43,9 +40,6 @@ class Images:
         self._say = say
         self._ready: dict[str, Runtime] = {}
         self._fetching: dict[str, asyncio.Task[Runtime]] = {}
-        if configured:
-            directory.mkdir(mode=0o700, exist_ok=True)
-            sweep(directory)
 
     async def complete(self, runtime: Runtime) -> Runtime:
         """The runtime, its image fetched if it has one. Raises `PlatformError`; the next call tries again."""
@@ -76,33 +70,13 @@ class Images:
     async def _fetch(self, name: str) -> Runtime:
         reference = self._configured[name]
         try:
-            digest = await self._run(name, reference)
+            order = ["fetch", reference, str(self._directory)]
+            digest = await run(order, lambda text: self._say(f"runtime {name}: {text}"))
             fetched = load(self._directory, digest)
             if fetched is None:
-                raise ImageError("what was fetched is gone")
+                raise ImageNotKept("what was fetched is gone")
         except (ImageError, OSError) as error:
             text = f"the runtime {name} cannot be had from {reference}: {error}"
             self._say(text)
             raise PlatformError(text, Outcome.NOT_STARTED) from error
         return runtime_on(name, fetched)
-
-    async def _run(self, name: str, reference: str) -> str:
-        """The digest of the image, which is there."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(_PROGRAM), reference, str(self._directory), stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        last = ""
-        try:
-            async for line in process.stdout:
-                word, _, last = line.decode(errors="replace").rstrip("\n").partition(" ")
-                if word == "says":
-                    self._say(f"runtime {name}: {last}")
-            if await process.wait() == 0:
-                return last
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        raise ImageError(last or f"fetching it ended with status {process.returncode}")

@@ -8,6 +8,7 @@ images/names/...              what each reference meant when it was last asked
 ```
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -47,8 +48,23 @@ def load(images: Path, digest: str) -> FetchedImage | None:
         return None
 
 
-def sweep(images: Path) -> None:
-    """Remove what fetches have left that were killed. Call it while none runs."""
+def fetched(images: Path) -> frozenset[str]:
+    """The images that are there, unpacked or not: hexadecimal digits of their digests."""
+    return frozenset(path.parent.name for path in images.glob("[0-9a-f]*/image.json"))
+
+
+def named(images: Path) -> frozenset[str]:
+    """Of them, what references of the configuration meant when they were last asked."""
+    found = set()
+    for file in (images / _NAMES).glob("[0-9a-f]*"):
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            found.add(msgspec.json.decode(file.read_bytes(), type=_Known).image.removeprefix("sha256:"))
+    return frozenset(found)
+
+
+def prepare(images: Path) -> None:
+    """Have the directory, without what fetches have left in it that were killed. Call it while none runs."""
+    images.mkdir(mode=0o700, exist_ok=True)
     for leftover in images.glob(f"*{STAGING}"):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import os
 import re
+import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,21 @@ from typing import IO, Protocol
 
 import msgspec
 
-from ondol.runtimes.oci.choice import DOCUMENT_BYTES, Descriptor, Image, Platform, checked, choose, decode_config
-from ondol.runtimes.oci.errors import ImageError
+from ondol.linux.beneath import open_beneath
+from ondol.runtimes.oci.choice import (
+    DOCUMENT_BYTES,
+    Descriptor,
+    Image,
+    Platform,
+    checked,
+    choose,
+    decode_config,
+    verified,
+)
+from ondol.runtimes.oci.errors import ImageAbsent, ImageError
 from ondol.runtimes.oci.reference import LocalImage
 
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 UNVERIFIED = ""
 """In place of a layer's digest where its archive knows none; the config's `diff_ids` vouch for it when unpacked."""
@@ -27,19 +40,9 @@ class _Files(Protocol):
         ...
 
 
-class _Directory:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
-        with (self._path / name).open("rb") as file:
-            yield file
-
-
 class _Tar:
-    def __init__(self, path: Path) -> None:
-        self._archive = tarfile.open(path, "r:")  # noqa: SIM115 - closed by `close`
+    def __init__(self, file: IO[bytes]) -> None:
+        self._archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - closed by `close`
         self._members = {_plain(member.name): member for member in self._archive}
 
     @contextlib.contextmanager
@@ -60,6 +63,34 @@ class _Tar:
         self._archive.close()
 
 
+class _Place:
+    """Where an image is, and its files if it is a directory. No link leads out of a folder that it must be beneath."""
+
+    def __init__(self, reference: LocalImage) -> None:
+        self._path, self._inner, self._root = reference.path, Path(), -1
+        if reference.beneath is not None:
+            self._inner = reference.path.relative_to(reference.beneath)
+            self._root = os.open(reference.beneath, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def open(self, name: str = "") -> IO[bytes]:
+        """A regular file. Raises `OSError`, `IsADirectoryError` among them."""
+        opened = self._open(name)
+        kind = os.fstat(opened).st_mode
+        if stat.S_ISREG(kind):
+            return os.fdopen(opened, "rb")
+        os.close(opened)
+        raise (IsADirectoryError if stat.S_ISDIR(kind) else FileNotFoundError)(self._path / name)
+
+    def _open(self, name: str) -> int:
+        if self._root < 0:
+            return os.open(self._path / name, _READ)
+        return open_beneath(self._root, str(self._inner / name), _READ)
+
+    def close(self) -> None:
+        if self._root >= 0:
+            os.close(self._root)
+
+
 class _Saved(msgspec.Struct, frozen=True, rename="pascal"):
     """One image in the `manifest.json` of `docker save`."""
 
@@ -73,21 +104,21 @@ class LocalSource:
 
     def __init__(self, reference: LocalImage) -> None:
         self._reference = reference
-        self._tar: _Tar | None = None
         self._saved: dict[str, str] = {}
         path = reference.path
         try:
-            if path.is_dir():
-                self._files: _Files = _Directory(path)
-            else:
-                self._files = self._tar = _Tar(path)
+            with contextlib.ExitStack() as opening:
+                self._files = self._open(_Place(reference), opening)
+                self._opened = opening.pop_all()
         except FileNotFoundError as error:
-            raise ImageError(f"there is no image at {path}") from error
+            raise ImageAbsent(f"there is no image at {path}") from error
         except (OSError, tarfile.TarError, EOFError) as error:
             raise ImageError(f"{path} is no image: neither a directory nor a tar that can be read ({error})") from error
 
     def image(self, wanted: Platform) -> Image:
         """The image for this machine. Raises `ImageError`."""
+        if self._reference.digest is not None and (top := self._read(_blob(self._reference.digest))) is not None:
+            return choose(verified(top, Descriptor(self._reference.digest, len(top))), self, wanted)
         index = self._read("index.json")
         if index is not None:
             return choose(index, self, wanted, self._reference.name)
@@ -113,8 +144,18 @@ class LocalSource:
             raise ImageError(f"{self._reference.path} lacks the layer {name}") from error
 
     def close(self) -> None:
-        if self._tar is not None:
-            self._tar.close()
+        self._opened.close()
+
+    @staticmethod
+    def _open(place: _Place, opening: contextlib.ExitStack) -> _Files:
+        opening.callback(place.close)
+        try:
+            file = opening.enter_context(place.open())
+        except IsADirectoryError:
+            return place
+        tar = _Tar(file)
+        opening.callback(tar.close)
+        return tar
 
     def _saved_image(self, manifest: bytes, wanted: Platform) -> Image:
         try:

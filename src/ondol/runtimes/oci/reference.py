@@ -1,17 +1,21 @@
 """How an image is named: `oci:` and a path on this machine, or a registry's host, a repository and a tag or digest."""
 
+import os
 import re
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ondol.runtimes.oci.errors import ImageError
 
 PREFIX = "oci:"
+URI_LENGTH = 2048
 
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PINNED = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9a-fA-F:]+\](?::[0-9]{1,5})?")
 
 
@@ -21,6 +25,12 @@ class LocalImage(msgspec.Struct, frozen=True):
 
     name: str | None = None
     """Which of its images, by the name that it has there."""
+
+    digest: str | None = None
+    """`sha256:...`: that very image, whatever its name."""
+
+    beneath: Path | None = None
+    """A folder above the path: nothing outside of it is read, whichever links there are."""
 
 
 class RegistryImage(msgspec.Struct, frozen=True):
@@ -61,9 +71,50 @@ def parse(text: str) -> LocalImage | RegistryImage:
     return RegistryImage(host, repository, tag or None, digest or None)
 
 
+def parse_uri(uri: str) -> LocalImage | RegistryImage:
+    """What the `ImageUri` of a function names: as `parse`, a name in a registry without its `oci:`, and no path but a
+    whole one. Raises `ImageError`.
+    """
+    if len(uri) > URI_LENGTH or not uri.isprintable():
+        raise ImageError(f"no image is named with more than {URI_LENGTH} characters, or with such that cannot be seen")
+    if not uri.startswith(PREFIX):
+        if uri.startswith(("/", ".", "~")):
+            raise ImageError(f"'{uri}' names no registry; an image on this machine is written oci:/path/to/layout")
+        return parse(PREFIX + uri)
+    if uri.removeprefix(PREFIX).startswith((".", "~")):
+        raise ImageError(f"'{uri}' is no whole path: write oci:/path/to/layout")
+    return parse(uri)
+
+
+def beneath(reference: LocalImage | RegistryImage, folder: str) -> LocalImage | RegistryImage:
+    """The same, a path of it read beneath this folder alone; an empty text: wherever it is."""
+    if isinstance(reference, LocalImage) and folder:
+        return replace(reference, beneath=Path(folder))
+    return reference
+
+
+def pinned(reference: LocalImage | RegistryImage, digest: str) -> str:
+    """The same image for ever, written so that `parse` reads it."""
+    if isinstance(reference, LocalImage):
+        return written(replace(reference, name=None, digest=digest))
+    return written(replace(reference, tag=None, digest=digest))
+
+
+def written(reference: LocalImage | RegistryImage) -> str:
+    """As `parse` reads it."""
+    if isinstance(reference, LocalImage):
+        text, tag = str(reference.path), reference.name
+    else:
+        text, tag = f"{reference.host}/{reference.repository}", reference.tag
+    return f"{PREFIX}{text}" + (f":{tag}" if tag else "") + (f"@{reference.digest}" if reference.digest else "")
+
+
 def _local(text: str) -> LocalImage:
+    text, at, digest = text.rpartition("@") if _PINNED.search(text) else (text, "", "")
     path = Path(text).expanduser().absolute()
-    if not path.exists() and ":" in path.name:
+    if at:
+        return LocalImage(path, digest=digest)
+    if ":" in path.name and not os.path.exists(path):  # noqa: PTH110 - what may not be looked at is not there
         whole, _, name = str(path).rpartition(":")
         return LocalImage(Path(whole), name)
     return LocalImage(path)

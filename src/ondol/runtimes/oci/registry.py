@@ -26,7 +26,7 @@ from ondol.runtimes.oci.choice import (
     choose,
     verified,
 )
-from ondol.runtimes.oci.errors import ImageError, RegistryUnreachable
+from ondol.runtimes.oci.errors import ImageAbsent, ImageError, ImageForbidden, RegistryUnreachable
 from ondol.runtimes.oci.reference import RegistryImage
 
 TIMEOUT_S = 30
@@ -118,9 +118,9 @@ class RegistrySource:
         host, name = self._reference.host, f"{self._reference.repository}:{self._reference.manifest}"
         refusal.close()
         if refusal.code in (401, 403):
-            return ImageError(f"{host} does not let us have {name}; log in with: docker login {host}")
+            return ImageForbidden(f"{host} does not let us have {name}; log in with: docker login {host}")
         if refusal.code == 404:
-            return ImageError(f"{host} has no {name}")
+            return ImageAbsent(f"{host} has no {name}")
         if refusal.code == 429 or refusal.code >= 500:
             return RegistryUnreachable(f"{host} answered {refusal.code} to {url}")
         return ImageError(f"{host} answered {refusal.code} to {url}")
@@ -134,7 +134,7 @@ class RegistrySource:
                 return "Bearer " + self._token(dict(_PARAMETER.findall(rest)), known)
             if scheme.lower() == "basic" and known is not None:
                 return known.basic()
-        raise ImageError(
+        raise ImageForbidden(
             f"{self._reference.host} wants to know who asks; log in with: docker login {self._reference.host}"
         )
 

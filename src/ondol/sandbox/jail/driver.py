@@ -136,10 +136,7 @@ class JailDriver:
             answer, _ = await link.ask(order, (opened,))
         finally:
             os.close(opened)
-        if answer.get("refused"):
-            raise UnpackRefused(answer["problem"])
-        if "problem" in answer:
-            raise SandboxError(answer["problem"])
+        _require_unpacked(answer)
 
     async def trees(self) -> frozenset[CodeDigest]:
         return frozenset(
@@ -151,6 +148,15 @@ class JailDriver:
         if not (self._directory / "code" / digest).is_dir():
             return
         answer, _ = await link.ask({"do": "discard", "digest": digest})
+        if "problem" in answer:
+            raise SandboxError(answer["problem"])
+
+    async def unpack_image(self, digest: CodeDigest) -> None:
+        answer, _ = await self._opened().ask({"do": "unpack_image", "digest": digest})
+        _require_unpacked(answer)
+
+    async def discard_image(self, digest: CodeDigest) -> None:
+        answer, _ = await self._opened().ask({"do": "discard_image", "digest": digest})
         if "problem" in answer:
             raise SandboxError(answer["problem"])
 
@@ -287,3 +293,10 @@ class JailDriver:
     def _forget(self, name: SandboxId) -> None:
         self._sandboxes.pop(name, None)
         self._relay.close(name)
+
+
+def _require_unpacked(answer: dict[str, Any]) -> None:
+    if answer.get("refused"):
+        raise UnpackRefused(answer["problem"])
+    if "problem" in answer:
+        raise SandboxError(answer["problem"])

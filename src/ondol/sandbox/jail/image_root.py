@@ -42,7 +42,7 @@ class _Image(msgspec.Struct, frozen=True):
 def build(image: Path, user: int | None) -> None:
     """Make `image`/root of `image`/layers, once, through a confined process: see `confinement.fill_confined`.
 
-    Raises `SandboxError`, also for what the layers hold: a runtime that cannot be had is a lack of this machine.
+    Raises `UnpackRefused` for what the layers hold, else `SandboxError`.
     """
     root = image / "root"
     if root.is_dir():
@@ -59,7 +59,7 @@ def build(image: Path, user: int | None) -> None:
             _fill(root, layers, described.diff_ids, user)
         shutil.rmtree(image / "layers")
     except UnpackRefused as refusal:
-        raise SandboxError(f"the image cannot be unpacked: {refusal}") from refusal
+        raise UnpackRefused(f"the image cannot be unpacked: {refusal}") from refusal
     except (OSError, msgspec.MsgspecError) as error:
         raise SandboxError(f"the image in {image} cannot be unpacked: {error}; remove it to fetch it anew") from error
 

@@ -87,8 +87,10 @@ class JailSandbox:
             raise SandboxGone(f"sandbox {self._name} has ended")
         self._share = spec.cpu_share
         self._gauge.started(spec.memory_mb << 20)
-        if sum(len(name) + len(value) for name, value in spec.environment.items()) > ENVIRONMENT_BYTES:
-            raise SandboxError(f"the environment of {self._name} is larger than {ENVIRONMENT_BYTES} bytes")
+        command = self._command(spec)
+        size = sum(len(name) + len(value) for name, value in spec.environment.items()) + sum(map(len, command))
+        if size > ENVIRONMENT_BYTES:
+            raise SandboxError(f"environment and command of {self._name} have more than {ENVIRONMENT_BYTES} bytes")
         order = {
             "do": "start",
             "name": self._name,
@@ -97,8 +99,8 @@ class JailSandbox:
             "memory_mb": spec.memory_mb,
             "tmp_mb": spec.tmp_mb,
             "fork": self._runtime.launch is Launch.ZYGOTE and not spec.fresh_interpreter,
-            "command": self._command(spec.environment),
-            "directory": None if self._runtime.image is None else self._runtime.image.directory,
+            "command": command,
+            "directory": self._directory(spec),
             "environment": dict(spec.environment),
         }
         answer, _ = await self._link.ask(order)
@@ -199,14 +201,22 @@ class JailSandbox:
         self._gauge.thaw()
         self.exited(signal.SIGKILL, False)
 
-    def _command(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+    def _command(self, spec: StartSpec) -> tuple[str, ...]:
         """What is executed, if anything is: empty for the function's own bootstrap."""
-        command, image = self._runtime.command, self._runtime.image
+        if spec.program is not None:
+            return spec.program.command
+        command, image, environment = self._runtime.command, self._runtime.image, spec.environment
         if image is not None:
             return (*command, environment["_HANDLER"]) if image.takes_handler else command
         # An image's own programs see to a wrapper, as AWS's do; `provided.*` knows none.
         wrapper = environment.get(WRAPPER)
         return (wrapper, *command) if wrapper and command else command
+
+    def _directory(self, spec: StartSpec) -> str | None:
+        """Where it starts, if not in /var/task."""
+        if spec.program is not None:
+            return spec.program.directory
+        return None if self._runtime.image is None else self._runtime.image.directory
 
     def _found_extensions(self, names: list[str], gate: int) -> None:
         self._gate = socket.socket(fileno=gate)

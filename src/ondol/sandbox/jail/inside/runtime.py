@@ -5,7 +5,7 @@ descriptors, signal dispositions, the environment, the state of random generator
 """
 
 # pathlib is slow to import and large, and this runs where both count.
-# ruff: noqa: PTH110, PTH123
+# ruff: noqa: PTH110, PTH112, PTH123
 
 from __future__ import annotations
 
@@ -203,10 +203,12 @@ def _execute(command: list[str], directory: str | None, environment: dict[str, s
         if not found:
             _refuse(f"Couldn't find valid bootstrap(s): [{' '.join(BOOTSTRAPS)}]", NOT_FOUND)
         command = [next((path for path in found if os.access(path, os.X_OK)), found[0])]
+    if directory is not None:
+        _enter(directory)
     program = command[0] if "/" in command[0] else _along_path(command[0], environment.get("PATH", ""))
+    if program is None:
+        _refuse(f'exec: "{command[0]}": executable file not found in $PATH', NOT_FOUND)
     try:
-        if directory is not None:
-            os.chdir(directory)
         os.execve(program, command, environment)
     except OSError as error:
         missing = error.errno == errno.ENOENT
@@ -214,10 +216,23 @@ def _execute(command: list[str], directory: str | None, environment: dict[str, s
         _refuse(f"fork/exec {command[0]}: {reason}", NOT_FOUND if missing else NOT_EXECUTABLE)
 
 
-def _along_path(name: str, path: str) -> str:
-    """The first such program; the name alone, which nothing can execute, if there is none."""
+def _enter(directory: str) -> None:
+    """Texts are AWS's."""
+    if not directory.startswith("/"):
+        _refuse(f"the working directory '{directory}' is invalid, it needs to be an absolute path", NOT_FOUND)
+    try:
+        os.chdir(directory)
+    except FileNotFoundError:
+        _refuse(f"the working directory doesn't exist: {directory}", NOT_FOUND)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        _refuse(f"the working directory {directory} cannot be entered: {reason}", NOT_FOUND)
+
+
+def _along_path(name: str, path: str) -> str | None:
+    """The first such program, if there is one."""
     found = (f"{directory}/{name}" for directory in path.split(":") if directory)
-    return next((program for program in found if os.access(program, os.X_OK)), name)
+    return next((program for program in found if os.access(program, os.X_OK) and not os.path.isdir(program)), None)
 
 
 def _refuse(text: str, code: int) -> NoReturn:

@@ -7,6 +7,7 @@ stop    name grace_s extensions_s ──▶ answer                      thaw    
 throttle name share             reach    name ──▶ answer with 1 descriptor
 unpack  digest bytes entries (+ 1 descriptor)  ──▶ answer
 discard digest                  ──▶ answer
+unpack_image digest             ──▶ answer                        discard_image digest ──▶ answer
 
 events: sandbox ended out_of_memory; sandbox extensions (+ 1 descriptor); sandbox listed of status; sandbox peak
 ```
@@ -68,6 +69,8 @@ class Commands:
             "reach": self._reach,
             "unpack": self._unpack,
             "discard": self._discard,
+            "unpack_image": self._unpack_image,
+            "discard_image": self._discard_image,
         }
 
     def take(self) -> None:
@@ -141,7 +144,8 @@ class Commands:
 
     def _start(self, command: dict[str, Any], _: list[int]) -> None:
         for digest in (command["code"], *command["layers"]):
-            _name(digest)
+            if digest is not None:
+                _name(digest)
         number = command["number"]
         slot = self._slots.get(command["name"])
         if slot is None:
@@ -182,6 +186,16 @@ class Commands:
 
     def _discard(self, command: dict[str, Any], _: list[int]) -> None:
         self._run_slow(["discard", f"{self._code}/{_name(command['digest'])}"], command["number"], None)
+
+    def _unpack_image(self, command: dict[str, Any], _: list[int]) -> None:
+        number = command["number"]
+        self._zygotes.build(
+            self._zygotes.add_image(_name(command["digest"])),
+            lambda problem, refused: self._answer(number, problem, refused=refused),
+        )
+
+    def _discard_image(self, command: dict[str, Any], _: list[int]) -> None:
+        self._run_slow(["discard", self._zygotes.forget_image(_name(command["digest"]))], command["number"], None)
 
     def _run_slow(self, order: list[str], number: int, passed: int | None) -> None:
         def ended(status: int, errors: str) -> None:

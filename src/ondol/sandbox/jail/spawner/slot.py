@@ -259,7 +259,8 @@ class Slot:
         trees: dict[str, int] = {}
         means = self._means
         try:
-            trees["/var/task"] = means.trees.mount([order["code"]])
+            if order["code"] is not None:
+                trees["/var/task"] = means.trees.mount([order["code"]])
             if order["layers"]:
                 trees["/opt"] = means.trees.mount(order["layers"])
             if order["tmp_mb"] != DEFAULT_TMP_MB:

@@ -5,6 +5,8 @@ for the unpacking of a small package, to import the rest would take longer than 
 `ARCHIVE_REFUSED` for an archive that must not be unpacked, 1 for all else; stderr says why.
 """
 
+import contextlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -33,10 +35,7 @@ def main(arguments: list[str]) -> int:
             case ["unpack", directory, size, entries, user]:
                 _unpack(Path(directory), int(size), int(entries), _user(user))
             case ["discard", directory]:
-                # Renamed first: half a tree must not be found under its digest.
-                doomed = Path(directory).with_name(f".{Path(directory).name}.discarded")
-                Path(directory).rename(doomed)
-                shutil.rmtree(doomed)
+                _discard(Path(directory))
     except UnpackRefused as refusal:
         print(refusal, file=sys.stderr)
         return ARCHIVE_REFUSED
@@ -44,6 +43,17 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _discard(directory: Path) -> None:
+    """A tree, if it is there, and what earlier discards have left that were killed."""
+    with contextlib.suppress(FileNotFoundError):
+        # Half a tree must not be found under its digest.
+        directory.rename(directory.with_name(f".{directory.name}.{os.getpid()}.discarded"))
+    for doomed in directory.parent.glob(".*.discarded"):
+        # Two may be at it.
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(doomed)
 
 
 def _user(text: str) -> int | None:

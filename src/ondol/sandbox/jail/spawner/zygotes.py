@@ -11,7 +11,7 @@ into the root and execs nothing, and every slot execs the function's own program
 """
 
 # pathlib is slow to import and large, and this runs where both count.
-# ruff: noqa: PTH100, PTH102, PTH103, PTH110, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH100, PTH102, PTH103, PTH110, PTH112, PTH120, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 from ondol.linux import mounts, namespaces, process, seccomp
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.inside import zygote
-from ondol.sandbox.jail.spawner import SHARED
+from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED, SHARED
 from ondol.sandbox.jail.spawner.events import EventLoop
 
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
@@ -49,6 +49,10 @@ _SPARE_PROC = "/tmp"
 
 Wanted = Callable[["Zygote | None", str], None]
 """Called with a zygote that is ready, or with None and why there is none."""
+
+
+Built = Callable[[str, bool], None]
+"""Called with what was wrong, or an empty text; and whether that is a fault of what was to be unpacked."""
 
 
 class Zygote:
@@ -92,7 +96,7 @@ class Zygotes:
         self._events = events
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._built: set[str] = set()
-        self._building: dict[str, list[Callable[[str], None]]] = {}
+        self._building: dict[str, list[Built]] = {}
         self._walls = {
             "filter": seccomp.deny_list().hex(),
             "unwritable": [path for path in _UNWRITABLE if os.path.exists(path)],
@@ -114,7 +118,7 @@ class Zygotes:
             return
         found = self._zygotes.get((name, account))
         if found is None:
-            self._build(name, lambda problem: self._want_built(name, account, problem, then))
+            self.build(name, lambda problem, _: self._want_built(name, account, problem, then))
         elif found.ready:
             then(found, "")
         else:
@@ -133,9 +137,22 @@ class Zygotes:
         else:
             found.wanted.append(then)
 
-    def _build(self, name: str, then: Callable[[str], None]) -> None:
+    def forget_image(self, digest: str) -> str:
+        """No zygote of this image is wanted any more; returns its directory."""
+        name = self.add_image(digest)
+        directory = os.path.dirname(self._root(name))
+        for key in [key for key in self._zygotes if key[0] == name]:
+            self._end(key, self._zygotes[key])
+        self._built.discard(name)
+        del self._runtimes[name]
+        return directory
+
+    def build(self, name: str, then: Built) -> None:
+        """Have the root of this runtime; `then` hears what was wrong, or an empty text, and whether it was refused."""
+        if name not in self._built and "image" in self._runtimes[name] and _is_whole(self._root(name)):
+            self._built.add(name)
         if name in self._built:
-            then("")
+            then("", False)
             return
         waiting = self._building.setdefault(name, [])
         waiting.append(then)
@@ -146,8 +163,9 @@ class Zygotes:
             if status == 0:
                 self._built.add(name)
             problem = "" if status == 0 else errors or f"building the base root ended with status {status}"
+            refused = os.waitstatus_to_exitcode(status) == ARCHIVE_REFUSED
             for callback in self._building.pop(name):
-                callback(problem)
+                callback(problem, refused)
 
         described = self._runtimes[name]
         user = str(self._unpacker or SHARED)
@@ -193,11 +211,20 @@ class Zygotes:
             for then in waiting:
                 then(zygote, "")
             return
+        self._end(key, zygote)
+        for then in waiting:
+            then(None, f"the zygote of {key[0]} ended before it was ready; its own words are on the error output")
+
+    def _end(self, key: tuple[str, str], zygote: Zygote) -> None:
+        """It ends when its socket is closed, if it has not ended already."""
         self._events.forget(zygote.control.fileno())
         zygote.control.close()
         del self._zygotes[key]
-        for then in waiting:
-            then(None, f"the zygote of {key[0]} ended before it was ready; its own words are on the error output")
+
+
+def _is_whole(root: str) -> bool:
+    """An image's root is there, and what it was made of is gone."""
+    return os.path.isdir(root) and not os.path.isdir(f"{os.path.dirname(root)}/layers")
 
 
 def _become_zygote(
