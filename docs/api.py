@@ -9,6 +9,7 @@ from pathlib import Path
 from ondol.aws.wire import LambdaWire
 from ondol.control.refusals import UNSERVED_SETTINGS
 from ondol.control.unserved import UNSERVED
+from ondol.frontend.rights import NEEDS
 
 PAGE = Path(__file__).with_name("api.md")
 
@@ -39,6 +40,7 @@ OPENING = """\
 
 Written by `make docs` from the service model and from ondol's own tables. **Complete**: answers as AWS does.
 **Stored**: kept and shown, and changes nothing else. **Refused**: answers 501 NotImplementedException, and says why.
+**Needs**: the right that a caller must have, where callers are verified ([callers.md](callers.md)).
 """
 
 SETTINGS = """
@@ -64,13 +66,13 @@ def page() -> str:
     operations = sorted(LambdaWire().operations)
     kinds = [kind(operation) for operation in operations]
     counts = ", ".join(f"{sum(each == name for each, _ in kinds)} {name}" for name in ("complete", "stored", "refused"))
-    rows = [f"| {name} | {how} | {why} |" for name, (how, why) in zip(operations, kinds, strict=True)]
+    rows = [f"| {name} | {how} | {NEEDS[name]} | {why} |" for name, (how, why) in zip(operations, kinds, strict=True)]
     settings = [f"| {member} | {feature} |" for member, feature in sorted(UNSERVED_SETTINGS.items())]
     return "\n".join(
         [
             f"{OPENING}\nOf {len(operations)} operations: {counts}.\n",
-            "| operation | | why, or what to know |",
-            "|---|---|---|",
+            "| operation | | needs | why, or what to know |",
+            "|---|---|---|---|",
             *rows,
             SETTINGS,
             "| setting | what ondol does not have yet |",

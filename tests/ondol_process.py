@@ -124,5 +124,5 @@ def create(client: Any, name: str, code: str | Mapping[str, str | bytes], **sett
         **settings,
     }
     created: dict[str, Any] = client.create_function(**parameters)
-    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 1200})
     return created

@@ -29,6 +29,8 @@ from ondol.aws.runtime_names import accepted_runtimes
 from ondol.aws.s3 import S3Packages
 from ondol.aws.sandbox_network import plan_network
 from ondol.aws.session import Session, Sessions
+from ondol.callers.credentials_file import OPERATOR_FILE
+from ondol.callers.service import CallersService
 from ondol.companion import Companion, check_installed
 from ondol.config import Config
 from ondol.control.service import ControlService
@@ -50,7 +52,7 @@ from ondol.linux.process import open_as_many_files_as_allowed
 from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.function import FunctionVersion
 from ondol.model.ids import CodeDigest, EnvironmentId, FrontendId, WorkerId
-from ondol.model.network import NetworkMode, SandboxNetwork
+from ondol.model.network import AuthMode, NetworkMode, SandboxNetwork
 from ondol.model.runtime import Runtime
 from ondol.model.time import Clock
 from ondol.placement.api import WorkerCapacity
@@ -203,6 +205,12 @@ class Platform:
             workers=lambda _: self.worker,
             clock=clock,
         )
+        self.callers = CallersService(
+            store=store,
+            clock=clock,
+            key=hashlib.sha256(f"callers {secret}".encode()).digest(),
+            operator_file=config.data_dir / OPERATOR_FILE,
+        )
         targets = Targets(self.control, random.random)
         self._own_invocations = OwnInvocations(targets, self.invocations, new_request_id)
         self.triggers = TriggersService(
@@ -233,10 +241,13 @@ class Platform:
             targets=targets,
             events=self.events,
             triggers=self.triggers,
+            callers=self.callers,
+            verifies=config.auth is AuthMode.SIGV4,
         )
 
     async def open(self) -> int:
         """Start everything; the answer is the port that is served."""
+        await self.callers.open()
         await self.counting.open()
         await self.worker.open(self.manager)
         offer = self._config.worker
@@ -267,6 +278,7 @@ class Platform:
         await self._function_images.close()
         await self.worker.close()
         await self.counting.close()
+        self.callers.close()
         await self.telemetry.close()
         await self._blobs.close()
         await self._store.close()

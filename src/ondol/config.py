@@ -19,7 +19,7 @@ import msgspec
 from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
 from ondol.model.limits import MEBIBYTE, AccountLimits, EventSchedule, KeepAlive, LogLimits, Phases
-from ondol.model.network import NAMES_PORT, AllowedHost, NetworkMode, parse_allowed_hosts
+from ondol.model.network import NAMES_PORT, AllowedHost, AuthMode, NetworkMode, parse_allowed_hosts
 from ondol.model.time import SECOND
 
 FILE = "ondol.toml"
@@ -78,6 +78,7 @@ class Config(msgspec.Struct, frozen=True):
     port: int = DEFAULT_PORT
     """0: one that is free."""
 
+    auth: AuthMode = AuthMode.NONE
     nearest_runtime: bool = False
     """Run a function on another interpreter of the same language if this machine lacks the one it names."""
 
@@ -123,6 +124,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "host": _Setting(str),
     "port": _Setting(int, 0, 65535),
     "data_dir": _Setting(str),
+    "auth": _Setting(str, choices=tuple(AuthMode)),
     "nearest_runtime": _Setting(bool),
     "with": _Setting(str, field="companion", choices=(MOTO,)),
     _NETWORK_MODE: _Setting(str, field="network", choices=tuple(NetworkMode)),
@@ -333,6 +335,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         setting = _SETTINGS[name]
         tables[table][setting.field or key] = value if setting.unit is None else round(value * setting.unit)
     top = tables[""]
+    top["auth"] = AuthMode(top.get("auth", AuthMode.NONE))
     data_dir = Path(top.pop("data_dir", None) or _default_data_dir(environ)).expanduser().absolute()
     port = top.get("port", DEFAULT_PORT)
     for service, server in servers.items():

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from verified import Key, operator_of
 
 from ondol_process import OndolProcess, create
 
@@ -117,6 +118,19 @@ def test_ondols_own_paths_need_the_same(ondol: OndolProcess) -> None:
     assert ask(ondol, "GET", "/_ondol/status", signed())[0] == 200
     assert ask(ondol, "GET", "/_ondol/status", {})[0] == 403
     assert ask(ondol, "GET", "/_ondol/status", signed(Origin="http://localhost:4566"))[0] == 403
+
+
+def test_credentials_are_made_by_the_operator_alone_whose_signature_is_verified_here_too(ondol: OndolProcess) -> None:
+    path, body = "/_ondol/credentials", b'{"account": "000000000000", "rights": ["manage"]}'
+    assert ask(ondol, "POST", path, signed(), body)[0] in {400, 403}
+    operator = operator_of(ondol)
+    forged = Key(operator.access_key, "guessed").signed(ondol, "POST", path, body)
+    assert ask(ondol, "POST", path, forged, body)[0] == 403
+    made = json.loads(ask(ondol, "POST", path, operator.signed(ondol, "POST", path, body), body)[2])
+    own = Key(made["AccessKeyId"], made["SecretAccessKey"])
+    assert ask(ondol, "GET", path, own.signed(ondol, "GET", path))[0] == 403
+    revoked = f"{path}/{own.access_key}"
+    assert ask(ondol, "DELETE", revoked, operator.signed(ondol, "DELETE", revoked))[0] == 204
 
 
 def test_an_operation_that_is_not_there_is_named(ondol: OndolProcess, client: Any) -> None:

@@ -99,9 +99,9 @@ def test_made_up_and_borrowed_credentials_are_refused(client: Any, function: str
 HALF_SIGNED = "AWS4-HMAC-SHA256 Credential=1/20260101/us-east-1/lambda/aws4_request"
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": HALF_SIGNED}])
-def test_what_is_not_signed_is_not_served(client: Any, function: str, headers: dict[str, str]) -> None:
-    assert invoke(client, function, {"do": "unsigned", "headers": headers})[1] == 403
+@pytest.mark.parametrize(("headers", "status"), [({}, 403), ({"Authorization": HALF_SIGNED}, 400)])
+def test_what_is_not_signed_is_not_served(client: Any, function: str, headers: dict[str, str], status: int) -> None:
+    assert invoke(client, function, {"do": "unsigned", "headers": headers})[1] == status
 
 
 def test_sts_says_that_it_acts_in_the_functions_role(client: Any, function: str) -> None:

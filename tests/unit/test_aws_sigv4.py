@@ -45,6 +45,10 @@ def signed_by_boto(path: str, params: dict[str, str], body: bytes, service: str 
     return as_signed(request)
 
 
+def check(request: sigv4.SignedRequest, secret: str, at: WallTime) -> None:
+    sigv4.verify(sigv4.claim_of(request.headers, request.query), request, secret, at)
+
+
 @given(
     name=NAMES.filter(lambda name: name not in (".", "..")),
     params=st.dictionaries(NAMES, st.text(st.characters(codec="utf-8"), max_size=10), max_size=4),
@@ -53,7 +57,7 @@ def signed_by_boto(path: str, params: dict[str, str], body: bytes, service: str 
 @example(name="f", params={"0": "", "00": ""}, body=b"")
 def test_what_botocore_signs_is_verified(name: str, params: dict[str, str], body: bytes) -> None:
     request = signed_by_boto(f"/2015-03-31/functions/{sigv4.quote(name, safe='')}/invocations", params, body)
-    sigv4.verify_header(request, SECRET, now())
+    check(request, SECRET, now())
 
 
 @pytest.mark.parametrize(
@@ -71,9 +75,9 @@ def test_a_changed_request_is_refused(change: dict[str, Any]) -> None:
         **{name: change.get(name, getattr(request, name)) for name in request.__struct_fields__}
     )
     with pytest.raises(InvalidSignature, match="The request signature we calculated does not match"):
-        sigv4.verify_header(changed, SECRET, now())
+        check(changed, SECRET, now())
     with pytest.raises(InvalidSignature):
-        sigv4.verify_header(request, "another secret", now())
+        check(request, "another secret", now())
 
 
 def test_an_old_and_a_coming_signature_are_refused() -> None:
@@ -81,10 +85,10 @@ def test_an_old_and_a_coming_signature_are_refused() -> None:
     with pytest.raises(
         InvalidSignature, match=r"^Signature expired: \S+Z is now earlier than \S+Z \(\S+Z - 5 min\.\)$"
     ):
-        sigv4.verify_header(request, SECRET, WallTime(now() + 310_000))
+        check(request, SECRET, WallTime(now() + 310_000))
     with pytest.raises(InvalidSignature, match=r"^Signature not yet current: \S+Z is still later than"):
-        sigv4.verify_header(request, SECRET, WallTime(now() - 310_000))
-    sigv4.verify_header(request, SECRET, WallTime(now() + 290_000))
+        check(request, SECRET, WallTime(now() - 310_000))
+    check(request, SECRET, WallTime(now() + 290_000))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +108,8 @@ def test_a_header_that_is_no_signature_names_nobody(authorization: str | None, e
 
 def test_half_a_signature_is_told_which_half_is_missing_and_not_shown() -> None:
     header = "AWS4-HMAC-SHA256 Credential=a/20250101/r/lambda/aws4_request, Signature=abcdef"
-    request = sigv4.SignedRequest("GET", "/", "", {"authorization": header})
     with pytest.raises(IncompleteSignature, match="requires 'SignedHeaders' parameter") as raised:
-        sigv4.verify_header(request, SECRET, now())
+        sigv4.claim_of({"authorization": header}, "")
     assert "abcdef" not in raised.value.message
 
 
@@ -127,7 +130,7 @@ def test_links_of_botocore_are_verified(service: str, signer: Any) -> None:
     signed = as_signed(request)
     assert sigv4.is_presigned(signed.query)
     assert sigv4.presigned_scope(signed.query).access_key == "123456789012"
-    sigv4.verify_presigned(signed, SECRET, now())
+    check(signed, SECRET, now())
 
 
 def test_our_links_are_good_until_they_expire_and_for_nothing_else() -> None:
@@ -144,9 +147,9 @@ def test_our_links_are_good_until_they_expire_and_for_nothing_else() -> None:
     )
     url = urlsplit(link)
     request = sigv4.SignedRequest("GET", url.path, url.query, {"host": url.netloc})
-    sigv4.verify_presigned(request, SECRET, WallTime(at + 600_000))
+    check(request, SECRET, WallTime(at + 600_000))
     with pytest.raises(AccessDenied, match="Request has expired"):
-        sigv4.verify_presigned(request, SECRET, WallTime(at + 601_000))
+        check(request, SECRET, WallTime(at + 601_000))
     for wrong in (
         sigv4.SignedRequest("GET", "/code/ffff", url.query, {"host": url.netloc}),
         sigv4.SignedRequest("PUT", url.path, url.query, {"host": url.netloc}),
@@ -154,6 +157,131 @@ def test_our_links_are_good_until_they_expire_and_for_nothing_else() -> None:
         sigv4.SignedRequest("GET", url.path, url.query.replace("Expires=600", "Expires=6000"), {"host": url.netloc}),
     ):
         with pytest.raises(InvalidSignature):
-            sigv4.verify_presigned(wrong, SECRET, at)
+            check(wrong, SECRET, at)
     with pytest.raises(IncompleteSignature):
-        sigv4.verify_presigned(sigv4.SignedRequest("GET", "/", "X-Amz-Signature=x", {}), SECRET, at)
+        check(sigv4.SignedRequest("GET", "/", "X-Amz-Signature=x", {}), SECRET, at)
+
+
+# What a request says of its signature
+
+CREDENTIAL = "AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request"
+HEX = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+
+
+def claim(authorization: str, stamp: str = "20150830T123600Z") -> sigv4.Claim:
+    return sigv4.claim_of({"authorization": authorization, "x-amz-date": stamp}, "")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        f"Credential={CREDENTIAL}, SignedHeaders=host;x-amz-date, Signature={HEX}",
+        f"Signature={HEX},Credential={CREDENTIAL},SignedHeaders=Host;X-Amz-Date",
+        f"SignedHeaders=host;x-amz-date,   Signature={HEX},   Credential={CREDENTIAL}",
+    ],
+)
+def test_the_parts_of_a_signature_come_in_any_order(order: str) -> None:
+    said = claim(f"AWS4-HMAC-SHA256 {order}")
+    assert (said.scope.access_key, said.scope.service, said.signature) == ("AKIDEXAMPLE", "iam", HEX)
+    assert said.signed == ("host", "x-amz-date")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "error", "text"),
+    [
+        ("Credential=a, SignedHeaders=host", IncompleteSignature, "requires 'Signature' parameter"),
+        (f"Credential={CREDENTIAL}, Signature={HEX}", IncompleteSignature, "requires 'SignedHeaders' parameter"),
+        (f"{CREDENTIAL}, SignedHeaders=host, Signature={HEX}", IncompleteSignature, "not valid key=value pairs"),
+        (f"Credential=a/b/c, SignedHeaders=host, Signature={HEX}", IncompleteSignature, "exactly 5 slash-delimited"),
+        (
+            f"Credential={CREDENTIAL}, SignedHeaders=host, Signature={HEX}, Signature={HEX}",
+            IncompleteSignature,
+            "key=value",
+        ),
+        (
+            f"Credential={CREDENTIAL}, Credential=x, SignedHeaders=host, Signature={HEX}",
+            IncompleteSignature,
+            "key=value",
+        ),
+        (f"Credential={CREDENTIAL}, SignedHeaders=x-amz-date, Signature={HEX}", InvalidSignature, "'Host' or"),
+        (
+            f"Credential={CREDENTIAL.replace('0830', '0831')}, SignedHeaders=host, Signature={HEX}",
+            InvalidSignature,
+            "'20150831' != '20150830', from '20150830T123600Z'",
+        ),
+    ],
+)
+def test_what_is_no_whole_signature_is_told_in_aws_words(authorization: str, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text) as raised:
+        claim(f"AWS4-HMAC-SHA256 {authorization}")
+    assert HEX not in str(raised.value)
+
+
+def test_another_algorithm_and_another_scheme_are_refused_and_not_shown() -> None:
+    with pytest.raises(IncompleteSignature, match=r"Unsupported AWS 'algorithm': 'AWS4-ECDSA-P256-SHA256'"):
+        claim(f"AWS4-ECDSA-P256-SHA256 Credential={CREDENTIAL}, SignedHeaders=host, Signature={HEX}")
+    for scheme in ("Basic c2VjcmV0", "Bearer c2VjcmV0", "AWS key:c2VjcmV0"):
+        with pytest.raises(IncompleteSignature) as raised:
+            claim(scheme)
+        assert "c2VjcmV0" not in str(raised.value)
+
+
+def test_a_field_that_is_not_signed_may_not_be_one_of_aws() -> None:
+    request = signed_by_boto("/", {}, b"")
+    for name, good in (("x-amz-target", False), ("x-amz-meta-a", False), ("x-amzn-trace-id", True), ("accept", True)):
+        more = sigv4.SignedRequest(request.method, request.path, request.query, {**request.headers, name: "x"})
+        if good:
+            check(more, SECRET, now())
+        else:
+            with pytest.raises(InvalidSignature, match=f"were not signed: {name}"):
+                check(more, SECRET, now())
+
+
+@given(
+    name=st.sampled_from(["a", "ä", "\u20ac"]), value=st.text(st.characters(codec="latin-1", exclude_categories=["C"]))
+)
+def test_the_bytes_of_a_field_are_signed_not_its_characters(name: str, value: str) -> None:
+    """As they come off the wire: one character for each byte."""
+    raw = f"{name}{value}".encode().decode("latin-1")
+    fields = {"host": "localhost", "x-amz-meta-name": raw}
+    credentials = sigv4.Credentials("AK", SECRET)
+    fields |= sigv4.sign("GET", "/", "", fields, b"", credentials=credentials, region="r", service="s3", now=now())
+    check(sigv4.SignedRequest("GET", "/", "", fields), SECRET, now())
+
+
+@given(st.text(max_size=80), st.text(st.characters(codec="ascii"), max_size=80))
+def test_no_text_breaks_the_reader(text: str, query: str) -> None:
+    for authorization in (text, f"AWS4-HMAC-SHA256 {text}", f"AWS4-HMAC-SHA256 Credential={CREDENTIAL}, {text}"):
+        for asked in ("", f"X-Amz-Signature={query}", f"{query}&X-Amz-Signature=a&X-Amz-Algorithm=AWS4-HMAC-SHA256"):
+            try:
+                said = sigv4.claim_of({"authorization": authorization, "x-amz-date": "20150830T123600Z"}, asked)
+                sigv4.verify(said, sigv4.SignedRequest("GET", "/", asked, {}), SECRET, now())
+            except (AccessDenied, IncompleteSignature, InvalidSignature, MissingAuthenticationToken):
+                continue
+            raise AssertionError("nobody signed this")
+
+
+@pytest.mark.parametrize("expires", ["", "-1", "1e3", "x", "9999999", "\u0663"])
+def test_a_link_says_for_how_long_it_is_good(expires: str) -> None:
+    query = (
+        f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={CREDENTIAL}&X-Amz-Date=20150830T123600Z"
+        f"&X-Amz-Expires={expires}&X-Amz-SignedHeaders=host&X-Amz-Signature={HEX}"
+    )
+    with pytest.raises(IncompleteSignature):
+        sigv4.claim_of({}, query)
+
+
+def test_an_expired_link_is_told_in_the_words_of_its_service() -> None:
+    credentials = sigv4.Credentials("AK", SECRET)
+    at = WallTime(1_750_000_000_000)
+    for service, error, text in (
+        ("s3", AccessDenied, "has expired"),
+        ("lambda", InvalidSignature, "Signature expired"),
+    ):
+        link = sigv4.presign(
+            "GET", "http://h", "/a", credentials=credentials, region="r", service=service, now=at, valid_s=60
+        )
+        request = sigv4.SignedRequest("GET", "/a", urlsplit(link).query, {"host": "h"})
+        check(request, SECRET, at)
+        with pytest.raises(error, match=text):
+            check(request, SECRET, WallTime(at + 61_000))

@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from http_probe import MonotonicClock, Serving, get, on_both_loops, post, serving
 
-from ondol.aws.sigv4 import SignedRequest, verify_header
+from ondol.aws.sigv4 import SignedRequest, claim_of, verify
 from ondol.frontend.forwarding import EndpointFailed, Forwarding
 from ondol.http import Patience, Request, Response
 from ondol.model.endpoint import Endpoint
@@ -313,14 +313,14 @@ def test_a_server_that_verifies_signatures_finds_them_good(run):
     async def scenario():
         verified: list[str] = []
 
-        async def verify(request: Request, response: Response) -> None:
+        async def verifying(request: Request, response: Response) -> None:
             digest = hashlib.sha256(await request.body.read()).hexdigest()
             signed = SignedRequest(request.method, request.path, request.query, request.headers, digest)
-            verify_header(signed, "secret", MonotonicClock().wall())
+            verify(claim_of(signed.headers, ""), signed, "secret", MonotonicClock().wall())
             verified.append(request.headers["host"])
             response.send(200, (), b"verified")
 
-        async with serving(verify) as upstream, door(Endpoint("127.0.0.1", upstream.port)) as running:
+        async with serving(verifying) as upstream, door(Endpoint("127.0.0.1", upstream.port)) as running:
             url = f"http://localhost:{running.port}/bucket/k%20%C3%A4%2Fx?list-type=2&prefix=a%2Fb%20c"
             request = AWSRequest("PUT", url, {"X-Amz-Meta-Name": "a   b", "Content-Type": "text/plain"}, b"content")
             S3SigV4Auth(Credentials("key", "secret"), "s3", "us-east-1").add_auth(request)

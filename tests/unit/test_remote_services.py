@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ondol.aws.remote import SQS, Remote, RemoteError, RemoteUnavailable
-from ondol.aws.sigv4 import SignedRequest, verify_header
+from ondol.aws.sigv4 import SignedRequest, claim_of, verify
 from ondol.http import HttpCommons, HttpLimits, Peer, Request, Response, Server
 from ondol.linux.clock import SystemClock
 from ondol.model.endpoint import Endpoint, Endpoints
@@ -54,7 +54,7 @@ def test_a_request_is_signed_by_the_account() -> None:
             signed = SignedRequest(
                 request.method, request.path, request.query, request.headers, hashlib.sha256(body).hexdigest()
             )
-            verify_header(signed, "ondol", SystemClock().wall())
+            verify(claim_of(signed.headers, ""), signed, "ondol", SystemClock().wall())
             assert f"Credential={ACCOUNT}/" in request.headers["authorization"]
         assert seen[0].headers["x-amz-target"] == "AmazonSQS.GetQueueUrl"
         assert seen[1].path == "/bucket/a%20key/%C3%A4%3A1"

@@ -24,17 +24,20 @@ class Caller(msgspec.Struct, frozen=True):
     account: AccountId
     region: Region
     access_key: str
-    role_session: str | None = None
-    """The ARN of the session of a role, for code that acts in one; None is the root of the account."""
+    identity: str | None = None
+    """The ARN of a user, or of the session of a role for code that acts in one; None is the root of the account."""
 
     @property
     def arn(self) -> str:
-        return self.role_session or f"arn:{partition_of(self.region)}:iam::{self.account}:root"
+        return self.identity or f"arn:{partition_of(self.region)}:iam::{self.account}:root"
 
     @property
     def user_id(self) -> str:
         """As STS and events name who acts."""
-        return self.account if self.role_session is None else f"{self.access_key}:{self.arn.rpartition('/')[2]}"
+        if self.identity is None:
+            return self.account
+        session = ":assumed-role/" in self.identity
+        return f"{self.access_key}:{self.identity.rpartition('/')[2]}" if session else self.access_key
 
 
 @lru_cache(maxsize=4096)

@@ -1,5 +1,8 @@
 """Errors for clients of any AWS service, in the protocol that they speak: for services that ondol does not serve.
 
+What is refused for who asks has another name in each family of protocols (common errors of the API references of SQS,
+S3, EC2 and DynamoDB); ondol raises Lambda's.
+
 The protocol is read from the request alone, without the service's model. Shapes follow Smithy's descriptions of the
 AWS protocols (json 1.0 and 1.1, rest-json, rest-xml, query, ec2 and rpc-v2-cbor).
 """
@@ -12,6 +15,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from ondol.aws.reply import JSON, JSON_RPC, WireReply
+from ondol.model.errors import CallerError, OndolError, Outcome, PlatformError
 
 XML = "text/xml"
 CBOR = "application/cbor"
@@ -68,6 +72,44 @@ def failure(protocol: Protocol, status: int, code: str, message: str, request_id
         error = f"<Error><Type>{blamed}</Type>{told}</Error>"
         text = f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
     return WireReply(status, {"Content-Type": XML, **headers}, f'<?xml version="1.0"?>\n{text}'.encode())
+
+
+_QUERY_NAMES: Mapping[str, tuple[int, str]] = {
+    "MissingAuthenticationTokenException": (403, "MissingAuthenticationToken"),
+    "IncompleteSignatureException": (400, "IncompleteSignature"),
+    "InvalidSignatureException": (403, "SignatureDoesNotMatch"),
+    "UnrecognizedClientException": (403, "InvalidClientTokenId"),
+    "AccessDeniedException": (403, "AccessDenied"),
+}
+_S3_NAMES: Mapping[str, tuple[int, str]] = {
+    "MissingAuthenticationTokenException": (403, "AccessDenied"),
+    "IncompleteSignatureException": (400, "AuthorizationHeaderMalformed"),
+    "InvalidSignatureException": (403, "SignatureDoesNotMatch"),
+    "UnrecognizedClientException": (403, "InvalidAccessKeyId"),
+    "AccessDeniedException": (403, "AccessDenied"),
+    "RequestEntityTooLargeException": (400, "EntityTooLarge"),
+    "NotImplementedException": (501, "NotImplemented"),
+}
+_EC2_NAMES: Mapping[str, tuple[int, str]] = {
+    **_QUERY_NAMES,
+    "UnrecognizedClientException": (401, "AuthFailure"),
+    "AccessDeniedException": (403, "UnauthorizedOperation"),
+}
+_NAMES = {Protocol.XML: _QUERY_NAMES, Protocol.S3: _S3_NAMES, Protocol.EC2: _EC2_NAMES}
+
+_REST_STATUS = 403
+_RPC_STATUS = 400
+
+
+def refusal(protocol: Protocol, error: OndolError, request_id: str) -> WireReply:
+    """A request refused before its service was asked, in the words of its protocol."""
+    if isinstance(error, PlatformError):
+        status = 503 if error.outcome is Outcome.NOT_STARTED else 500
+        return failure(protocol, status, "ServiceUnavailable", error.message, request_id)
+    assert isinstance(error, CallerError)
+    usual = _REST_STATUS if protocol is Protocol.REST_JSON else _RPC_STATUS
+    status, code = _NAMES.get(protocol, {}).get(error.code, (usual, error.code))
+    return failure(protocol, status, code, error.message, request_id)
 
 
 def _cbor(members: Mapping[str, str]) -> bytes:

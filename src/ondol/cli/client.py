@@ -4,6 +4,8 @@ import base64
 import http.client
 import json
 import os
+import re
+import ssl
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -12,7 +14,10 @@ from ondol.cli.failure import CommandFailed
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
 _FUNCTIONS = "/2015-03-31/functions"
+_CREDENTIALS = "/_ondol/credentials"
 _CONNECT_S = 10.0
+_PORTS = {"http": 80, "https": 443}
+_FORM = "application/x-www-form-urlencoded"
 
 
 class Refused(CommandFailed):
@@ -42,22 +47,30 @@ class Reply(NamedTuple):
 
 
 class Client:
-    """Requests to one ondol, a connection each. Raises `CommandFailed` if there is none, `Refused` for its errors."""
+    """Requests to one ondol, a connection each. Raises `CommandFailed` if there is none, `Refused` for its errors.
 
-    def __init__(self, endpoint: str) -> None:
+    `operator`: for a command that concerns all accounts.
+    """
+
+    def __init__(self, endpoint: str, *, operator: bool = False) -> None:
+        from ondol.cli.identity import Identity  # noqa: PLC0415 - `ondol --help` does without
+
         address = urlsplit(endpoint)
-        if address.scheme != "http" or not address.hostname:
+        if address.scheme not in _PORTS or not address.hostname:
             raise CommandFailed(f"{endpoint!r} is no address of an ondol; one looks like {DEFAULT_ENDPOINT}.", 2)
         self.endpoint = endpoint.rstrip("/")
-        self._host, self._port = address.hostname, address.port or 80
-        self._region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        self._access_key = os.environ.get("AWS_ACCESS_KEY_ID") or "000000000000"
+        self._host, self._port = address.hostname, address.port or _PORTS[address.scheme]
+        self._tls = _tls() if address.scheme == "https" else None
+        self._identity = Identity(address.netloc.rpartition("@")[2], operator=operator)
 
-    @property
     def account(self) -> str:
-        """As ondol derives it: an access key of twelve digits is an account."""
-        key = self._access_key
-        return key if len(key) == 12 and key.isascii() and key.isdigit() else "0" * 12
+        """Whose functions are meant: ondol says it."""
+        body = b"Action=GetCallerIdentity&Version=2011-06-15"
+        reply = self._request("POST", "/", "sts", body=body, headers={"Content-Type": _FORM})
+        found = re.search(rb"<Account>([0-9]{12})</Account>", reply.body)
+        if found is None:
+            raise self._stranger(reply)
+        return found[1].decode()
 
     def functions(self) -> Iterator[dict[str, Any]]:
         marker: dict[str, str] = {}
@@ -133,6 +146,16 @@ class Client:
     def reset(self) -> dict[str, Any]:
         return self._json(self._request("POST", "/_ondol/reset", "lambda"))
 
+    def create_credential(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        return self._json(self._request("POST", _CREDENTIALS, "lambda", body=json.dumps(wanted).encode()))
+
+    def credentials(self) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = self._json(self._request("GET", _CREDENTIALS, "lambda"))["Credentials"]
+        return listed
+
+    def revoke_credential(self, access_key: str) -> None:
+        self._request("DELETE", f"{_CREDENTIALS}/{quote(access_key, safe='')}", "lambda")
+
     def _invoke(self, name: str, payload: bytes, qualifier: str | None, headers: Mapping[str, str]) -> Reply:
         query = {"Qualifier": qualifier} if qualifier else {}
         path = f"{_FUNCTIONS}/{quote(name, safe='')}/invocations"
@@ -176,25 +199,35 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """A connection, and the answer that begins to come on it."""
-        # On loopback ondol takes the scope of an Authorization header at its word.
-        scope = f"{self._access_key}/20260101/{self._region}/{service}/aws4_request"
-        authorization = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
-        sent = {"Authorization": authorization, "Content-Type": "application/json", **(headers or {})}
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_S)
+        asked = urlencode(query) if query else ""
+        fields = {"Content-Type": "application/json", **(headers or {})}
+        sent = self._identity.signed(method, path, asked, fields, body, service=service)
+        connection = self._connection()
         try:
             connection.connect()
             connection.sock.settimeout(None)
-            connection.request(method, f"{path}?{urlencode(query)}" if query else path, body, sent)
+            connection.request(method, f"{path}?{asked}" if asked else path, body, sent)
             return connection, connection.getresponse()
         except (ConnectionRefusedError, TimeoutError) as error:
             connection.close()
             raise CommandFailed(f"Nothing answers at {self.endpoint}. Start ondol with: ondol up") from error
+        except ssl.SSLCertVerificationError as error:
+            connection.close()
+            raise CommandFailed(
+                f"The certificate of {self.endpoint} is not to be trusted: {error.verify_message}. Name the file of "
+                "whoever signed it in AWS_CA_BUNDLE."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._broken(error) from error
         except BaseException:
             connection.close()
             raise
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_S)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=_CONNECT_S, context=self._tls)
 
     def _broken(self, error: OSError | http.client.HTTPException) -> CommandFailed:
         return CommandFailed(
@@ -229,3 +262,12 @@ class Client:
             f"What answers at {self.endpoint} is no ondol (it said {reply.status} to a request of Lambda's API). "
             "Name another address with --endpoint or ONDOL_ENDPOINT."
         )
+
+
+def _tls() -> ssl.SSLContext:
+    """Trusts whom this machine does, or the authorities in the file that SDKs are told of."""
+    file = os.environ.get("AWS_CA_BUNDLE")
+    try:
+        return ssl.create_default_context(cafile=file or None)
+    except OSError as error:
+        raise CommandFailed(f"AWS_CA_BUNDLE names {file}, which holds no certificates: {error}.", 2) from error

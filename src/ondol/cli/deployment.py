@@ -67,7 +67,7 @@ def pip_of(catalog: "Catalog", runtime: str) -> str:
 def put(client: Client, name: str, code: bytes, members: Mapping[str, Any], current: Mapping[str, Any] | None) -> None:
     """Create the function, or make it what is wanted if there is a `current` one. `ready` waits for the end of it."""
     if current is None:
-        role = f"arn:aws:iam::{client.account}:role/ondol"
+        role = f"arn:aws:iam::{client.account()}:role/ondol"
         package = {"ZipFile": base64.b64encode(code).decode()}
         client.create({"FunctionName": name, "Role": role, "Code": package, **members})
         return

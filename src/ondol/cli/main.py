@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import ondol
+from ondol.cli.credentials import app as credentials
 from ondol.cli.debug import debug
 from ondol.cli.delete import delete
 from ondol.cli.deploy import deploy
@@ -34,6 +35,7 @@ app.command("delete")(delete)
 app.command("reset")(reset)
 app.command("status")(status)
 app.command("doctor")(doctor)
+app.add_typer(credentials, name="credentials")
 
 
 def _print_version(wanted: bool) -> None:

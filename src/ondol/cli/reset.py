@@ -17,7 +17,7 @@ def reset(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Delete every function and every log, of all accounts and regions."""
-    client = Client(endpoint)
+    client = Client(endpoint, operator=True)
     client.status()  # who asks wants to know now if there is none
     if not yes:
         if not sys.stdin.isatty():

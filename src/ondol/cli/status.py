@@ -16,7 +16,7 @@ _SHOWN = ("function", "version", "state", "worker")
 
 def status(*, endpoint: Endpoint = DEFAULT_ENDPOINT, as_json: Json = False) -> None:
     """Show workers, slots and environments."""
-    client = Client(endpoint)
+    client = Client(endpoint, operator=True)
     report = client.status()
     if as_json:
         typer.echo(json.dumps(report, indent=2))

@@ -17,6 +17,13 @@ class Companion(enum.StrEnum):
     MOTO = "moto"
 
 
+class Auth(enum.StrEnum):
+    """As `ondol.model.network.AuthMode`, which takes longer to import."""
+
+    NONE = "none"
+    SIGV4 = "sigv4"
+
+
 class Network(enum.StrEnum):
     """As `ondol.model.network.NetworkMode`, which takes longer to import."""
 
@@ -33,6 +40,14 @@ def up(
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="The file with all other settings.", show_default="ondol.toml if there is one")
+    ] = None,
+    auth: Annotated[
+        Auth | None,
+        typer.Option(
+            help="How callers are known: by what they say (none), or by verified signatures (sigv4; see: ondol "
+            "credentials).",
+            show_default="none",
+        ),
     ] = None,
     nearest_runtime: Annotated[
         bool | None,
@@ -81,6 +96,7 @@ def up(
     flags = {
         "port": port,
         "data_dir": None if data_dir is None else str(data_dir),
+        "auth": None if auth is None else auth.value,
         "nearest_runtime": nearest_runtime,
         "network.allow_hosts": allow_host or None,
         "code.folders": hot_reload or None,

@@ -3,7 +3,7 @@
 ondol signs them with a key of its own that never leaves the store, and verifies them like any presigned query.
 """
 
-from ondol.aws.sigv4 import Credentials, SignedRequest, presign, verify_presigned
+from ondol.aws.sigv4 import Credentials, SignedRequest, claim_of, presign, verify
 from ondol.http import Request
 from ondol.model.ids import CodeDigest, Region
 from ondol.model.time import Clock
@@ -34,4 +34,4 @@ class CodeLinks:
     def verify(self, request: Request) -> None:
         """Raises `CallerError` unless the request's query was signed here for this path, and is still good."""
         signed = SignedRequest(request.method, request.path, request.query, request.headers)
-        verify_presigned(signed, self._credentials.secret, self._clock.wall())
+        verify(claim_of(request.headers, request.query), signed, self._credentials.secret, self._clock.wall())

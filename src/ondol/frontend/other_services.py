@@ -40,13 +40,23 @@ class OtherServices:
         self._served = {LOGS: log_queries.operations(), STS: OPERATIONS}
 
     async def serve(
-        self, service: str, caller: Caller, request_id: RequestId, request: Request, response: Response
+        self,
+        service: str,
+        caller: Caller,
+        request_id: RequestId,
+        request: Request,
+        response: Response,
+        *,
+        body: AsyncIterable[bytes] | None = None,
     ) -> None:
-        """Answer a request signed for `service`, which is any but Lambda. Raises `CallerError` for one to the logs."""
+        """Answer a request signed for `service`, which is any but Lambda. Raises `CallerError` for one to the logs.
+
+        `body`, if given, is the request's, looked at on its way to another server.
+        """
         if service in TRIGGERS and service not in self._endpoints.named:
             send_reply(response, await self._triggers.serve(service, caller, request_id, request))
             return
-        body: AsyncIterable[bytes] = request.body
+        body = request.body if body is None else body
         operation = None
         if service == LOGS:
             operation = request.headers.get(TARGET, "").rpartition(".")[2]

@@ -10,13 +10,12 @@ from collections.abc import Iterable
 
 from ondol.aws.identity import Caller
 from ondol.aws.session import Session, Sessions
-from ondol.aws.sigv4 import Scope, SignedRequest, scope_of, verify_header
+from ondol.aws.sigv4 import Scope, SignedRequest, claim_of, verify
 from ondol.http import BodyTooLarge, Request
-from ondol.model.errors import AccessDenied, InvalidSignature, RequestEntityTooLarge, UnrecognizedClient
+from ondol.model.errors import AccessDenied, RequestEntityTooLarge, UnrecognizedClient
 from ondol.model.ids import EnvironmentId, Region
 from ondol.model.time import Clock
 
-TOKEN_HEADER = "x-amz-security-token"
 LARGEST_REQUEST = 8 * 1024 * 1024
 """Bytes: more than the largest payload, and little enough to be held while it is verified."""
 
@@ -34,29 +33,20 @@ class SandboxDoor:
     async def verified(self, environment: EnvironmentId, request: Request) -> tuple[Session, Scope]:
         """Who signed this request, and for what; its body is whole then.
 
-        Raises `UnrecognizedClient`, `InvalidSignature` and what else `verify_header` raises, `RequestEntityTooLarge`.
+        Raises `UnrecognizedClient`, what `claim_of` and `verify` raise, and `RequestEntityTooLarge`.
         """
-        scope = scope_of(request.headers.get("authorization"))
-        token = request.headers.get(TOKEN_HEADER, "")
-        session = self._sessions.read(token, scope.access_key)
+        claim = claim_of(request.headers, "")
+        session = self._sessions.read(claim.token, claim.scope.access_key)
         if session is None or session.environment != environment:
             raise UnrecognizedClient("The security token included in the request is invalid.")
         try:
             body = await request.body.read(LARGEST_REQUEST)
         except BodyTooLarge as error:
             raise RequestEntityTooLarge(f"Request must be smaller than {LARGEST_REQUEST} bytes") from error
-        signed = SignedRequest(
-            request.method, request.path, request.query, request.headers, hashlib.sha256(body).hexdigest()
-        )
-        verify_header(signed, self._sessions.secret(token), self._clock.wall())
-        if not {"host", TOKEN_HEADER} <= signed_headers(request.headers["authorization"]):
-            raise InvalidSignature("'Host' and 'X-Amz-Security-Token' must be 'SignedHeaders' in the Authorization.")
-        return session, scope
-
-
-def signed_headers(authorization: str) -> frozenset[str]:
-    """The names of the headers that a signature covers."""
-    return frozenset(authorization.partition("SignedHeaders=")[2].partition(",")[0].strip().split(";"))
+        digest = hashlib.sha256(body).hexdigest()
+        signed = SignedRequest(request.method, request.path, request.query, request.headers, digest)
+        verify(claim, signed, self._sessions.secret(claim.token), self._clock.wall())
+        return session, claim.scope
 
 
 def caller_as(session: Session, scope: Scope) -> Caller:

@@ -7,18 +7,21 @@ from pathlib import Path
 import msgspec
 
 from ondol.aws.identity import Caller, caller_of
-from ondol.aws.protocols import failure, protocol_of
+from ondol.aws.protocols import failure, protocol_of, refusal
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
-from ondol.aws.service_ids import LAMBDA, OWN, TRIGGERS
+from ondol.aws.service_ids import LAMBDA, LOGS, OWN, TRIGGERS
 from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
+from ondol.callers.api import Callers
 from ondol.control.api import Control
 from ondol.events.api import Events
 from ondol.frontend.access import refuse_web_pages
 from ondol.frontend.answers import send_reply
 from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
+from ondol.frontend.credentials_api import PATH as CREDENTIALS_PATH
+from ondol.frontend.credentials_api import CredentialsApi
 from ondol.frontend.debugging import PATH as DEBUG_PATH
 from ondol.frontend.debugging import Debugging
 from ondol.frontend.event_api import EventApi
@@ -27,18 +30,21 @@ from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.other_services import TARGET, OtherServices
+from ondol.frontend.rights import check_rights, permits_url
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed, check_region
 from ondol.frontend.targets import Targets
 from ondol.frontend.template_api import TemplateApi, serves_templates
 from ondol.frontend.trigger_api import TriggerApi
 from ondol.frontend.url_address import Front, address_of
 from ondol.frontend.url_api import UrlApi
+from ondol.frontend.verified_door import QUICK_BYTES, Claimed, VerifiedDoor
 from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
-from ondol.model.errors import OndolError, ResourceNotFound, UnknownOperation
+from ondol.model.errors import AccessDenied, InvalidSignature, OndolError, ResourceNotFound, UnknownOperation
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.http_api import HttpApi
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
+from ondol.model.limits import CREATE_REQUEST_BYTES, REQUEST_PAYLOAD_BYTES
 from ondol.model.time import Clock
 from ondol.telemetry.api import LogQueries
 from ondol.triggers.api import Triggers
@@ -73,6 +79,8 @@ class FrontendService:
         targets: Targets,
         events: Events,
         triggers: Triggers,
+        callers: Callers,
+        verifies: bool,
     ) -> None:
         self._control = control
         self._invocations = invocations
@@ -93,7 +101,11 @@ class FrontendService:
         self._gateway = Gateway(control=control, targets=targets, invocations=invocations, clock=clock)
         self._templates = TemplateApi(control)
         self._lambda = LambdaApi(self._wire, control, links)
-        self._server = Server(self._serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
+        self._door = VerifiedDoor(callers, clock)
+        self._credentials = CredentialsApi(callers, self._door)
+        self._verifies = verifies
+        serve = self._serve_verified if verifies else self._serve
+        self._server = Server(serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
 
     @property
     def name(self) -> str:
@@ -156,14 +168,88 @@ class FrontendService:
         return self._guarded(answering, request_id, request, response)
 
     async def _guarded(
-        self, answering: Awaitable[None], request_id: RequestId, request: Request, response: Response
+        self,
+        answering: Awaitable[None],
+        request_id: RequestId,
+        request: Request,
+        response: Response,
+        *,
+        service: str = LAMBDA,
     ) -> None:
         try:
             await answering
         except OndolError as error:
             if response.started:
                 raise
-            self._refuse(error, request_id, request, response)
+            self._refuse(error, request_id, request, response, service=service)
+
+    # Requests whose callers are verified
+
+    def _serve_verified(self, request: Request, response: Response) -> Awaitable[None] | None:
+        """As `_serve`, and nothing is taken on trust: `--auth sigv4`."""
+        request_id = RequestId(self._new_id())
+        answering: Awaitable[None]
+        address = address_of(request.headers.get("host", ""), request.path)
+        if address is not None:
+            if address.front is Front.API:
+                return self._gateway.serve(address, request_id, request, response)
+            return self._urls.serve(address, request_id, self._identify, request, response)
+        try:
+            refuse_web_pages(request.headers)
+            if request.path.startswith(CODE_PATH) and is_presigned(request.query):
+                self._links.verify(request)
+                return self._guarded(self._download(request, response), request_id, request, response)
+            claimed = self._door.claimed(request)
+            body = request.body.whole
+            if body is None or len(body) > QUICK_BYTES or claimed.service not in OWN:
+                answering = self._verify_and_answer(claimed, request_id, request, response)
+            else:
+                self._door.verify(claimed, request, body)
+                begun = self._answer_verified(claimed, request_id, request, response)
+                if begun is None:
+                    return None
+                answering = begun
+        except OndolError as error:
+            self._refuse(error, request_id, request, response, service=_claimed_service(request))
+            return None
+        return self._guarded(answering, request_id, request, response, service=claimed.service)
+
+    async def _verify_and_answer(
+        self, claimed: Claimed, request_id: RequestId, request: Request, response: Response
+    ) -> None:
+        if claimed.service not in OWN:
+            body = await self._door.verify_passing(claimed, request, CREATE_REQUEST_BYTES)
+            check_rights(claimed, None, request)
+            await self._others.serve(claimed.service, claimed.caller, request_id, request, response, body=body)
+            return
+        await self._door.verify_whole(claimed, request, CREATE_REQUEST_BYTES, "this operation")
+        begun = self._answer_verified(claimed, request_id, request, response)
+        if begun is not None:
+            await begun
+
+    def _answer_verified(
+        self, claimed: Claimed, request_id: RequestId, request: Request, response: Response
+    ) -> Awaitable[None] | None:
+        """Answer who has been verified, if they have the right to what they ask for."""
+        caller = claimed.caller
+        if claimed.service != LAMBDA:
+            check_rights(claimed, None, request)
+            return self._others.serve(claimed.service, caller, request_id, request, response)
+        match = self._wire.match(request.method, request.path, request.query)
+        check_rights(claimed, match, request)
+        return self._begin(match, caller, request_id, request, response)
+
+    async def _identify(self, request: Request) -> Caller:
+        """Who has signed a request to a function URL. Raises `CallerError`."""
+        claimed = self._door.claimed(request)
+        if claimed.service != LAMBDA:
+            raise InvalidSignature(f"Credential should be scoped to correct service: '{LAMBDA}'. ")
+        await self._door.verify_whole(claimed, request, REQUEST_PAYLOAD_BYTES, "a function URL")
+        if not permits_url(claimed.credential):
+            raise AccessDenied("")
+        return claimed.caller
+
+    # Requests out of sandboxes
 
     def serve_from_sandbox(self, environment: EnvironmentId, request: Request, response: Response) -> Awaitable[None]:
         """Answer a request that came out of this environment's sandbox."""
@@ -193,7 +279,7 @@ class FrontendService:
             return
         refuse_web_pages(request.headers)
         claimed, _ = _claim(request)
-        if claimed.service not in OWN:
+        if claimed.service not in OWN and not self._verifies:
             # The server that this goes on to judges for itself who may call it.
             await self._others.serve(claimed.service, caller_of(claimed), request_id, request, response)
             return
@@ -218,9 +304,15 @@ class FrontendService:
             return self._invoke.serve(match, caller, request_id, request, response)
         return self._answer(match, caller, request_id, request, response)
 
-    def _refuse(self, error: OndolError, request_id: RequestId, request: Request, response: Response) -> None:
-        wire = self._logs_wire if TARGET in request.headers else self._wire
-        send_reply(response, wire.failure(error, request_id))
+    def _refuse(
+        self, error: OndolError, request_id: RequestId, request: Request, response: Response, *, service: str = LAMBDA
+    ) -> None:
+        if service in {LAMBDA, LOGS}:
+            wire = self._logs_wire if TARGET in request.headers else self._wire
+            reply = wire.failure(error, request_id)
+        else:
+            reply = refusal(protocol_of(service, request.query, request.headers), error, request_id)
+        send_reply(response, reply)
 
     async def _answer(
         self, match: Match | None, caller: Caller, request_id: RequestId, request: Request, response: Response
@@ -246,6 +338,8 @@ class FrontendService:
                 report = {"functions": await self._control.reset()}
                 await self._triggers.forget_all()
                 await asyncio.gather(self._events.forget_all(), self._log_queries.forget_all())
+            case _, path if path.startswith(CREDENTIALS_PATH):
+                return await self._credentials.serve(request_id, request)
             case method, path:
                 raise UnknownOperation(f"{method} {path} is no operation that ondol knows.")
         headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
@@ -263,6 +357,14 @@ class FrontendService:
 async def _claimed(request: Request) -> Caller:
     """Who claims to have signed a request to a function URL. Raises `CallerError`."""
     return caller_of(scope_of(request.headers.get("authorization")))
+
+
+def _claimed_service(request: Request) -> str:
+    """Whose client is to be told of an error."""
+    try:
+        return _claim(request)[0].service
+    except OndolError:
+        return LAMBDA
 
 
 def _claim(request: Request) -> tuple[Scope, bool]:

@@ -61,6 +61,6 @@ class Targets:
 
 def require_permission(target: Target, qualifier: str | None, caller: Caller) -> None:
     """Raises `AccessDenied` unless the function's policy lets another account invoke it under this name."""
-    principal = Principal(account=caller.account, arn=caller.role_session)
+    principal = Principal(account=caller.account, arn=caller.identity)
     if not target.view.permits(qualifier, INVOKE, principal):
         raise denied(caller.account, INVOKE, target.invoked_arn)

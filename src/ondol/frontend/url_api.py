@@ -32,9 +32,11 @@ from ondol.http import BodyTooLarge, Request, Response
 from ondol.model.errors import (
     AccessDenied,
     CallerError,
+    InvalidSignature,
     OndolError,
     RequestEntityTooLarge,
     ResourceNotFound,
+    UnrecognizedClient,
 )
 from ondol.model.function import FunctionView
 from ondol.model.function_url import FunctionUrl
@@ -147,9 +149,13 @@ async def _admitted(view: FunctionView, url: FunctionUrl, identify: Identify, re
         return None
     try:
         caller = await identify(request)
+    except (InvalidSignature, RequestEntityTooLarge, UnrecognizedClient):
+        raise
     except CallerError as error:
         raise refused from error
-    principal = Principal(account=caller.account, arn=caller.role_session)
+    if caller.region != view.key.region:
+        raise InvalidSignature(f"Credential should be scoped to a valid region, not '{caller.region}'. ")
+    principal = Principal(account=caller.account, arn=caller.identity)
     own = caller.account == view.key.account
     if not own and not view.permits(url.qualifier, INVOKE_URL, principal, {URL_AUTH_TYPE: "AWS_IAM"}):
         raise refused

@@ -39,6 +39,16 @@ class NetworkMode(enum.StrEnum):
     """To these, and to the internet."""
 
 
+class AuthMode(enum.StrEnum):
+    """How callers from outside of sandboxes are known."""
+
+    NONE = "none"
+    """By what they say; on loopback only."""
+
+    SIGV4 = "sigv4"
+    """By a signature of a credential that ondol knows."""
+
+
 class AllowedHost(msgspec.Struct, frozen=True):
     """A service that functions reach as `host.ondol.internal`, at its own port."""
 
@@ -83,16 +93,28 @@ def parse_allowed_hosts(text: str) -> tuple[AllowedHost, ...]:
     return tuple(allowed.values())
 
 
-def is_our_name(host: str) -> bool:
-    """Whether a Host header means this machine: a loopback name or address, with or without a port.
+def is_our_name(host: str, names: frozenset[str] = frozenset()) -> bool:
+    """Whether a Host header means this machine: a loopback name or address, or one of `names`; with a port or without.
 
-    Names under `.localhost` never leave the machine (RFC 6761, 6.3).
+    Names under `.localhost` never leave the machine (RFC 6761, 6.3). `names` are in lower case, addresses of IPv6 in
+    brackets; one that begins with `*.` stands for every name of one label more (RFC 6125, 6.4.3).
     """
-    return len(host) <= _LONGEST_HOST and _is_loopback(host)
+    return len(host) <= _LONGEST_HOST and (_is_loopback(host) or (bool(names) and _is_among(host, names)))
 
 
 @lru_cache(maxsize=1024)
 def _is_loopback(host: str) -> bool:
-    name = host.lower()
-    name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+    name = without_port(host)
     return name in _LOOPBACK_NAMES or name.endswith(".localhost")
+
+
+@lru_cache(maxsize=1024)
+def _is_among(host: str, names: frozenset[str]) -> bool:
+    name = without_port(host)
+    return name in names or f"*.{name.partition('.')[2]}" in names
+
+
+def without_port(host: str) -> str:
+    """The name or address of a Host header, in lower case."""
+    name = host.lower()
+    return name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
