@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 SEEDS ?= 10000
+# Tests wait more than they compute.
+JOBS ?= $(shell expr $$(nproc) + 1)
+PYTEST := $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo check format test sim campaign docs bench locks clean
@@ -33,7 +36,7 @@ check: setup ## Format, lint, types, import rules, unit tests: half a minute
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/api.py --check
-	$(BIN)/pytest -q tests/unit
+	$(PYTEST) tests/unit
 
 format: setup ## Put the code into its form
 	$(BIN)/ruff format .
@@ -41,9 +44,9 @@ format: setup ## Put the code into its form
 
 test: setup ## All tests, on real sandboxes and real servers
 	$(BIN)/python tests/prepare.py
-	$(BIN)/pytest -q
-	[ $$(id -u) -ne 0 ] || $(BIN)/python tests/ordinary_user.py $(BIN)/pytest -q -m sandbox
-	[ $$(id -u) -ne 0 ] || $(BIN)/python tests/ordinary_user.py --range $(BIN)/pytest -q -m sandbox tests/escape tests/contracts/test_driver.py
+	$(PYTEST)
+	[ $$(id -u) -ne 0 ] || $(BIN)/python tests/ordinary_user.py $(PYTEST) -m sandbox
+	[ $$(id -u) -ne 0 ] || $(BIN)/python tests/ordinary_user.py --range $(PYTEST) -m sandbox tests/escape tests/contracts/test_driver.py
 
 sim: setup ## Replay a million invocations over a thousand workers
 	$(BIN)/python -m ondol.simulator

@@ -91,7 +91,7 @@ def test_a_name_that_cannot_be_is_a_violation(client: Any) -> None:
 
 
 def test_account_settings_count_what_there_is(ondol: OndolProcess) -> None:
-    client = ondol.client(account="444455556666")
+    client = ondol.client(account="444455550001")
     empty = answer(client.get_account_settings())
     assert empty == {
         "AccountLimit": {

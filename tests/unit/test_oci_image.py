@@ -519,7 +519,11 @@ class TestStream:
         with pytest.raises(UnpackRefused, match="its image says"):
             self.read(gzip.compress(self.CONTENT + b"more"))
 
-    @pytest.mark.parametrize("blob", [gzip.compress(CONTENT)[:-20], gzip.compress(CONTENT)[:40] + b"x" * 40])
+    @pytest.mark.parametrize(
+        "blob",
+        [gzip.compress(CONTENT)[:-20], gzip.compress(CONTENT)[:40] + b"x" * 40],
+        ids=["cut short", "overwritten"],
+    )
     def test_broken_compression(self, blob: bytes) -> None:
         with pytest.raises(UnpackRefused, match="broken"):
             self.read(blob)

@@ -225,7 +225,11 @@ class TestHostile:
     def test_compressions_that_aws_does_not_take(self, tree: Path, method: int) -> None:
         assert "not supported" in refusal(archive(("f", b"1"), compression=method), tree)
 
-    @pytest.mark.parametrize("content", [b"", b"PK", b"not a zip at all", archive(("f", b"12345" * 100))[:-30]])
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"PK", b"not a zip at all", archive(("f", b"12345" * 100))[:-30]],
+        ids=["nothing", "its first letters", "words", "one cut short"],
+    )
     def test_what_is_no_archive(self, tree: Path, content: bytes) -> None:
         assert "broken" in refusal(content, tree)
 
