@@ -8,21 +8,17 @@ import base64
 import io
 import json
 import re
-import subprocess
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from interface_files import NODES, Named, node, node_client
 from lambda_calls import invoke
 
-from ondol.runtimes import catalog
 from ondol_process import ROLE
 
-CLIENT = Path(__file__).resolve().parents[2] / ".venvs" / "node" / "node_modules" / "aws-lambda-ric"
 IN_PACKAGE = "node_modules/aws-lambda-ric"
-NODES = {name: found for name, found in catalog.find().runtimes.items() if name.startswith("nodejs")}
 pytestmark = [
     pytest.mark.sandbox,
     pytest.mark.skipif(not NODES, reason="this machine has no Node: install it with the system's packages"),
@@ -31,9 +27,6 @@ NODE = max(NODES, default="")
 
 WRAPPER = f'#!/bin/bash\nexec "$1" /var/task/{IN_PACKAGE}/bin/index.mjs "$_HANDLER"\n'
 BOOTSTRAP = f'#!/bin/bash\nexec /var/task/bin/node /var/task/{IN_PACKAGE}/bin/index.mjs "$_HANDLER"\n'
-SYSTEMS_OWN = re.compile(r"(ld-linux.*|lib(c|dl|m|pthread|rt))\.so.*")
-"""Libraries that a `provided` root has."""
-
 FUNCTION = """
 class Odd extends Error {}
 if (process.env.early) throw new RangeError('early');
@@ -57,32 +50,26 @@ exports.handler = awslambda.streamifyResponse(async (event, stream) => {
 """
 
 
-def packaged(files: dict[str, bytes]) -> bytes:
-    """A deployment package with the client, and with these files; those without a dot are programs."""
+def packaged(files: Iterable[Named]) -> bytes:
+    """A deployment package with the client and the functions, and with these files."""
+    functions = (Named("app.js", FUNCTION.encode()), Named("streams.js", STREAMING.encode()))
     content = io.BytesIO()
-    own = {f"{IN_PACKAGE}/{name}": (CLIENT / name).read_bytes() for name in ("bin/index.mjs", "package.json")}
-    own |= {f"{IN_PACKAGE}/dist/{path.name}": path.read_bytes() for path in (CLIENT / "dist").iterdir()}
-    own |= {"app.js": FUNCTION.encode(), "streams.js": STREAMING.encode()}
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, text in (own | files).items():
-            entry = zipfile.ZipInfo(name)
-            entry.external_attr = (0o644 if "." in name else 0o755) << 16
-            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
+        for named in (*node_client(), *functions, *files):
+            entry = zipfile.ZipInfo(named.name)
+            entry.external_attr = (0o755 if named.executable else 0o644) << 16
+            archive.writestr(entry, named.content, zipfile.ZIP_DEFLATED)
     return content.getvalue()
 
 
 @pytest.fixture(scope="module")
 def wrapped() -> bytes:
-    return packaged({"wrapper": WRAPPER.encode()})
+    return packaged([Named("wrapper", WRAPPER.encode(), executable=True)])
 
 
 @pytest.fixture(scope="module")
 def provided() -> bytes:
-    interpreter = Path(str(NODES[NODE].interpreter)).resolve()
-    linked = subprocess.run(["ldd", interpreter], check=True, capture_output=True, text=True).stdout
-    libraries = [Path(path) for path in re.findall(r"=> (/\S+)", linked)]
-    brought = {f"lib/{path.name}": path.read_bytes() for path in libraries if not SYSTEMS_OWN.fullmatch(path.name)}
-    return packaged({"bootstrap": BOOTSTRAP.encode(), "bin/node": interpreter.read_bytes(), **brought})
+    return packaged([*node(), Named("bootstrap", BOOTSTRAP.encode(), executable=True)])
 
 
 Make = Callable[..., str]
@@ -91,8 +78,6 @@ Make = Callable[..., str]
 @pytest.fixture(params=["wrapper", "provided"])
 def function(request: pytest.FixtureRequest, client: Any, name: str) -> Make:
     """Makes the test's function; answers its name."""
-    if not CLIENT.exists():
-        pytest.fail("AWS's Node client is not set up: run .venv/bin/python tests/prepare.py")
     kind = request.param
     content = request.getfixturevalue("wrapped" if kind == "wrapper" else "provided")
 

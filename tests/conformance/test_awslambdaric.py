@@ -8,33 +8,17 @@ import base64
 import io
 import json
 import re
-import subprocess
-import sys
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from interface_files import Named, python, python_client
 from lambda_calls import invoke
 
 from ondol_process import ROLE, RUNTIME
 
 pytestmark = pytest.mark.sandbox
-
-PYTHON = Path(__file__).resolve().parents[2] / ".venvs" / "peers" / "bin" / "python"
-CLIENT = ("awslambdaric", "simplejson", "snapshot_restore_py", "runtime_client")
-UNUSED = {
-    "__pycache__",
-    "ensurepip",
-    "idlelib",
-    "lib2to3",
-    "pydoc_data",
-    "site-packages",
-    "test",
-    "tkinter",
-    "turtledemo",
-}
 
 WRAPPER = '#!/bin/bash\nexec "$1" -m awslambdaric "$_HANDLER"\n'
 BOOTSTRAP = """#!/bin/bash
@@ -73,79 +57,25 @@ def h(event, context):
 
 
 @pytest.fixture(scope="module")
-def packages() -> Path:
-    if not PYTHON.exists():
-        pytest.fail("the peers are not set up: run .venv/bin/python tests/prepare.py")
-    command = [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
-    return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+def wrapped() -> bytes:
+    return packaged([*python_client(), Named("wrapper", WRAPPER.encode(), executable=True)])
 
 
 @pytest.fixture(scope="module")
-def wrapped(packages: Path) -> bytes:
-    with Package() as package:
-        package.add_client(packages)
-        package.add("wrapper", WRAPPER.encode(), executable=True)
-    return package.content
+def provided() -> bytes:
+    interpreter = (named._replace(name=f"python/{named.name}") for named in python())
+    return packaged([*python_client(), *interpreter, Named("bootstrap", BOOTSTRAP.encode(), executable=True)])
 
 
-@pytest.fixture(scope="module")
-def provided(packages: Path) -> bytes:
-    with Package() as package:
-        package.add_client(packages)
-        package.add_interpreter()
-        package.add("bootstrap", BOOTSTRAP.encode(), executable=True)
-    return package.content
-
-
-class Package:
-    """A deployment package in the making."""
-
-    def __init__(self) -> None:
-        self._buffer = io.BytesIO()
-        self._archive = zipfile.ZipFile(self._buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
-
-    def __enter__(self) -> "Package":
-        self.add("m.py", FUNCTION.encode())
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._archive.close()
-
-    @property
-    def content(self) -> bytes:
-        return self._buffer.getvalue()
-
-    def add(self, name: str, content: bytes, executable: bool = False) -> None:
-        entry = zipfile.ZipInfo(name)
-        entry.external_attr = (0o755 if executable else 0o644) << 16
-        self._archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
-
-    def add_client(self, packages: Path) -> None:
-        for found in packages.iterdir():
-            if found.name.partition(".")[0] in CLIENT:
-                self._add_tree(found, found.name)
-
-    def add_interpreter(self) -> None:
-        """The one that runs the tests, with its standard library and the shared library of it, if it has one."""
-        binary = Path(sys.executable).resolve()
-        self.add("python/bin/python", binary.read_bytes(), executable=True)
-        needed = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
-        for found in re.findall(r"(\S*/libpython\S+) \(0x", needed):
-            self.add(f"python/lib/{Path(found).name}", Path(found).read_bytes())
-        version = f"python3.{sys.version_info.minor}"
-        self._add_tree(Path(sys.base_prefix, "lib", version), f"python/lib/{version}")
-
-    def _add_tree(self, source: Path, name: str) -> None:
-        for file in _files(source):
-            self.add(name if file == source else f"{name}/{file.relative_to(source)}", file.read_bytes())
-
-
-def _files(source: Path) -> Iterator[Path]:
-    if source.is_file():
-        yield source
-    elif source.is_dir() and source.name not in UNUSED and not source.name.startswith("config-"):
-        for inner in sorted(source.iterdir()):
-            yield from _files(inner)
+def packaged(files: Iterable[Named]) -> bytes:
+    """A deployment package with the function."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for named in (Named("m.py", FUNCTION.encode()), *files):
+            entry = zipfile.ZipInfo(named.name)
+            entry.external_attr = (0o755 if named.executable else 0o644) << 16
+            archive.writestr(entry, named.content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 @pytest.fixture(params=["wrapper", "bootstrap"])

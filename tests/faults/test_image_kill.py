@@ -22,7 +22,8 @@ done
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> MadeImage:
     system = system_layer(tmp_path_factory.mktemp("system"))
-    return make([system, layer((entry("var/runtime/bootstrap", mode=0o755), ECHO.encode()))])
+    bootstrap = layer((entry("var/runtime/bootstrap", mode=0o755), ECHO.encode()))
+    return make([system, bootstrap], {"Cmd": ["/var/runtime/bootstrap"]})
 
 
 @pytest.fixture
@@ -89,3 +90,48 @@ def test_killed_while_it_is_unpacked(registry: Registry, tmp_path: Path) -> None
         ondol.start()
         assert works(ondol)
         assert not list(images.glob("*/.root.*"))
+
+
+def ask_for_the_image(ondol: OndolProcess, registry: Registry) -> None:
+    """As the code of a function."""
+    ondol.client().create_function(
+        FunctionName="asked", PackageType="Image", Role=ROLE, Code={"ImageUri": f"{registry.host}/a/b:1"}
+    )
+
+
+def becomes_active(ondol: OndolProcess) -> bool:
+    """What was asked for before the kill is there."""
+    client = ondol.client()
+    client.get_waiter("function_active_v2").wait(
+        FunctionName="asked", WaiterConfig={"Delay": 0.05, "MaxAttempts": 1200}
+    )
+    return bool(client.invoke(FunctionName="asked", Payload=b"5")["Payload"].read() == b"5")
+
+
+def test_a_function_whose_image_was_being_fetched(registry: Registry, tmp_path: Path) -> None:
+    with OndolProcess(tmp_path / "data") as ondol:
+        registry.flowing.clear()
+        ask_for_the_image(ondol, registry)
+        assert registry.stopped.wait(30)
+        ondol.kill()
+        assert [path.name for path in (tmp_path / "data/images").iterdir() if not path.name.startswith(".")] == []
+        registry.flowing.set()
+        # What the tag means by now is another matter: the digest was recorded.
+        registry.tags.clear()
+        ondol.start()
+        assert becomes_active(ondol)
+        assert found(tmp_path / "data/images", ".*") == []
+
+
+def test_a_function_whose_image_was_being_unpacked(registry: Registry, tmp_path: Path) -> None:
+    with OndolProcess(tmp_path / "data") as ondol:
+        ask_for_the_image(ondol, registry)
+        images = tmp_path / "data/images"
+        while not found(images, "*/.root.*"):
+            assert not found(images, "*/root"), "it was too fast to be killed"
+        ondol.kill()
+        assert not found(images, "*/root")
+        registry.tags.clear()
+        ondol.start()
+        assert becomes_active(ondol)
+        assert not found(images, "*/.root.*")

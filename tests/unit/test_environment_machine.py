@@ -195,6 +195,27 @@ def test_only_the_functions_own_bootstrap_is_an_invalid_entrypoint(
     assert entrypoint_refusal(code, output) == refusal
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fork/exec /entry: exec format error",
+        'exec: "app": executable file not found in $PATH',
+        "Couldn't find valid bootstrap(s): [/a /b]",
+        "the working directory doesn't exist: /app",
+    ],
+)
+def test_of_an_image_any_program_may_be_an_invalid_entrypoint(text: str) -> None:
+    assert entrypoint_refusal(127, f"{text}\n".encode(), image=True) == text
+    assert entrypoint_refusal(1, f"{text}\n".encode(), image=True) is None
+    assert entrypoint_refusal(127, f"hello\n{text}\n".encode(), image=True) is None
+
+
+def test_a_working_directory_has_an_error_of_its_own() -> None:
+    failed, _ = begun().exited(End(127, None, False, "the working directory doesn't exist: /app"), at(15))
+    assert isinstance(failed, InitFailure)
+    assert failed.failure.error_type == "Runtime.InvalidWorkingDir"
+
+
 def test_an_entrypoint_that_cannot_be_executed_fails_the_init() -> None:
     failed, _ = begun().exited(End(126, None, False, "fork/exec /var/task/bootstrap: denied"), at(15))
     assert isinstance(failed, InitFailure) and failed.failure.kind is FailureKind.NO_ENTRYPOINT

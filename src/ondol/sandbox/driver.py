@@ -70,11 +70,11 @@ class StartSpec(msgspec.Struct, frozen=True):
     """Of one processor; enforced from `throttle()` on, so that init runs unthrottled."""
 
     tmp_mb: int
-    program: Program | None = None
-    """What is executed, if it is not for the slot's runtime to say."""
-
     fresh_interpreter: bool = False
     """Execute the interpreter instead of forking it: the environment has variables that it reads at start."""
+
+    program: Program | None = None
+    """What is executed, if it is not for the slot's runtime to say."""
 
 
 class Exit(msgspec.Struct, frozen=True):

@@ -97,13 +97,14 @@ class Images:
 
     async def launch(self, image: FunctionImage, digest: CodeDigest) -> StartOf:
         """Have the image ready; what starts of it. Raises `ImageError`, `UnpackRefused`, `SandboxError`."""
-        if digest not in self._unpacked:
-            async with self._making.setdefault(digest, asyncio.Lock()):
-                start = await self._fetcher.launch(image, digest)
+        if digest in self._unpacked:
+            return await self._fetcher.launch(image, digest)
+        async with self._making.setdefault(digest, asyncio.Lock()):
+            start = await self._fetcher.launch(image, digest)
+            if digest not in self._unpacked:
                 await self._driver.unpack_image(digest)
                 self._unpacked.add(digest)
-                return start
-        return await self._fetcher.launch(image, digest)
+            return start
 
     async def collect(self, in_use: Container[CodeDigest]) -> None:
         """Drop the slots of images that nobody needs, and discard those that nobody has needed for long."""

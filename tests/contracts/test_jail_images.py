@@ -1,0 +1,136 @@
+"""What the jail makes of images that are functions' code: one root for all, a program for each, and then nothing."""
+
+import asyncio
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lone_guest import LoneGuest
+from oci_images import entry, layer, make, system_layer, write_layout
+from ondol.model.ids import CodeDigest, SandboxId
+from ondol.model.runtime import Program
+from ondol.runtimes.oci.fetch import fetch_exactly, resolve
+from ondol.runtimes.oci.launch import runtime_of
+from ondol.runtimes.oci.reference import parse
+from ondol.sandbox.driver import Exit, SlotSpec, StartSpec
+from ondol.sandbox.errors import UnpackRefused
+from ondol.sandbox.jail.driver import JailDriver
+
+pytestmark = pytest.mark.sandbox
+
+PATIENCE_S = 60.0
+ACCOUNT = "111122223333"
+
+
+class Listener(LoneGuest):
+    """The guest of one sandbox whose program ends by itself."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+
+    def connected(self) -> asyncio.Protocol:
+        return asyncio.Protocol()
+
+    def output(self, data: bytes) -> None:
+        self.written += data
+
+    def exited(self, exit: Exit) -> None:
+        self.exit.set_result(exit)
+
+
+class Bench:
+    """An open driver, and images fetched for it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.images = directory / "data" / "images"
+        self.runner = asyncio.Runner()
+        self.driver = JailDriver(directory / "data")
+        self.runner.run(self.driver.open([]))
+        self._directory = directory
+        self._made = 0
+
+    def fetched(self, *layers: bytes) -> tuple[CodeDigest, Path]:
+        """A fetched image, and its directory."""
+        self._made += 1
+        layout = write_layout(self._directory / f"layout-{self._made}", make(layers, compressed=False))
+        reference = parse(f"oci:{layout}")
+        digest = resolve(reference)
+        fetch_exactly(reference, digest, self.images, lambda text: None)
+        name = digest.removeprefix("sha256:")
+        return CodeDigest(name), self.images / name
+
+    async def run(self, digest: CodeDigest, program: Program) -> tuple[Exit, str]:
+        self._made += 1
+        fetched = fetch_exactly(parse("oci:/nowhere"), digest, self.images, lambda text: None)
+        slot = SlotSpec(SandboxId(f"image-{self._made}"), runtime_of(fetched), ACCOUNT)
+        sandbox = await self.driver.create(slot)
+        listener = Listener()
+        sandbox.attach(listener)
+        variables = {"PATH": "/usr/bin:/bin", "_HANDLER": ""}
+        await sandbox.start(StartSpec(None, (), variables, 256, 1.0, 512, program=program))
+        ended = await asyncio.wait_for(listener.exit, PATIENCE_S)
+        await sandbox.stop(0)
+        return ended, listener.written.decode()
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return system_layer(tmp_path_factory.mktemp("system"))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    bench = Bench(tmp_path_factory.mktemp("images"))
+    yield bench
+    bench.runner.run(bench.driver.close())
+    bench.runner.close()
+
+
+def test_one_root_serves_programs_that_differ_and_is_gone_when_it_is_discarded(bench: Bench, system: bytes) -> None:
+    digest, directory = bench.fetched(system, layer(("var/task/data", b"the image's"), ("app/x", b"")))
+
+    async def work() -> None:
+        await asyncio.gather(*(bench.driver.unpack_image(digest) for _ in range(3)))
+        assert not (directory / "layers").exists()
+        assert await bench.run(digest, Program(("cat", "data"), "/var/task")) == (Exit(code=0), "the image's")
+        assert await bench.run(digest, Program(("/bin/ls",), "/app")) == (Exit(code=0), "x\n")
+        nowhere = await bench.run(digest, Program(("ls",), "/gone"))
+        assert nowhere == (Exit(code=127), "the working directory doesn't exist: /gone\n")
+        await bench.driver.discard_image(digest)
+        await bench.driver.discard_image(digest)
+        assert list(bench.images.iterdir()) == []
+
+    bench.runner.run(work())
+
+
+def test_what_was_discarded_may_come_again(bench: Bench, system: bytes) -> None:
+    async def work() -> None:
+        for text in (b"one", b"two"):
+            digest, _ = bench.fetched(system, layer(("data", text)))
+            await bench.driver.unpack_image(digest)
+            assert await bench.run(digest, Program(("cat", "/data"), "/")) == (Exit(code=0), text.decode())
+            await bench.driver.discard_image(digest)
+
+    for _ in range(2):
+        bench.runner.run(work())
+
+
+def test_a_hostile_image_is_refused_and_can_be_discarded(bench: Bench) -> None:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        archive.addfile(entry("link", tarfile.SYMTYPE, target="/etc"))
+        archive.addfile(entry("link/passwd"))
+    digest, directory = bench.fetched(written.getvalue())
+
+    async def work() -> None:
+        with pytest.raises(UnpackRefused, match="leads through 'link'"):
+            await bench.driver.unpack_image(digest)
+        assert not list(directory.glob("*root*"))
+        await bench.driver.discard_image(digest)
+        assert not directory.exists()
+
+    bench.runner.run(work())
