@@ -2,18 +2,22 @@
 
 It makes `.venvs/clients` (the AWS CLI, which pins botocore and so has an environment of its own), `.venvs/chalice`,
 `.venvs/peers` (AWS's Python interface client, which the benchmarks run too), `.venvs/node` (AWS's Node interface client
-and its SDK for JavaScript) and `.venvs/third_party` (what people put into functions), and sees to Debian's packages:
-root gets them installed, anybody else is told the one command that does it. What is there already costs nothing.
+and its SDK for JavaScript), `.venvs/registry` (Debian's registry of images) and `.venvs/third_party` (what people put
+into functions), and sees to Debian's packages: root gets them installed, anybody else is told the one command that does
+it. What is there already costs nothing.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
+
+REGISTRY = "usr/bin/docker-registry"
 
 BUILD = ("autoconf", "automake", "cmake", "g++", "libtool", "make")
 """What builds AWS's interface clients where the registry has no binary of them for this machine."""
@@ -29,6 +33,7 @@ def main() -> None:
     # The lock is whole: with its dependencies pip would ask for extras that the lock leaves out.
     make_built(lambda: make_environment("peers", "--no-deps"), "pip could not install requirements/peers.lock")
     make_built(make_node_packages, "npm could not install requirements/node/package-lock.json")
+    make_registry()
 
 
 def make_built(make: Callable[[], bool], failed: str) -> None:
@@ -48,6 +53,22 @@ def make_environment(name: str, *options: str) -> bool:
 def make_node_packages() -> bool:
     """False when npm fails."""
     return subprocess.run([sys.executable, REQUIREMENTS / "node_packages.py"], check=False).returncode == 0
+
+
+def make_registry() -> None:
+    """Unpack Debian's registry of images: installed, it would serve the network from then on."""
+    directory = REQUIREMENTS.parent / ".venvs" / "registry"
+    if (directory / REGISTRY).exists() or shutil.which("apt-get") is None:
+        return
+    with tempfile.TemporaryDirectory() as downloads:
+        download = ["apt-get", "--quiet", "download", "docker-registry"]
+        if subprocess.run(download, check=False, cwd=downloads).returncode != 0:
+            if os.geteuid() != 0:
+                sys.exit("The tests need a package's file. Type: sudo apt-get update")
+            subprocess.run(["apt-get", "update", "--quiet"], check=True)
+            subprocess.run(download, check=True, cwd=downloads)
+        (package,) = Path(downloads).glob("*.deb")
+        subprocess.run(["dpkg", "--extract", package, directory], check=True)
 
 
 def missing_packages() -> list[str]:
