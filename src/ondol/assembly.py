@@ -243,6 +243,7 @@ class Platform:
             triggers=self.triggers,
             callers=self.callers,
             verifies=config.auth is AuthMode.SIGV4,
+            remote=self._remote,
         )
 
     async def open(self) -> int:

@@ -331,3 +331,36 @@ def test_a_server_that_verifies_signatures_finds_them_good(run):
             assert verified == [f"localhost:{running.port}"]
 
     run(scenario())
+
+
+@on_both_loops
+def test_an_answer_can_be_had_whole_before_the_client_has_it(run):
+    async def scenario():
+        forwarding = Forwarding(Patience(stall_s=10))
+        got: list[tuple[int, str | None, bytes]] = []
+
+        async def gather(request: Request, response: Response) -> None:
+            try:
+                answer = await forwarding.gather(endpoint, request, request.body)
+            except EndpointFailed as error:
+                response.send(error.status, (("X-Code", error.code),))
+            else:
+                got.append((answer.status, answer.field("etag"), answer.body))
+                answer.send(response)
+
+        received: list[bytes] = []
+        chunks = (
+            b"HTTP/1.1 201 Created\r\nETag: e\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        )
+        async with server(answering(chunks, received, body=5)) as endpoint, serving(gather) as running:
+            reply = await running.ask(post(b"hello", "X-A: one\r\n", "/b/k?x=y"))
+            assert (reply.status, reply.body, reply.headers["etag"]) == (201, b"abcde", "e")
+            assert got == [(201, "e", b"abcde")]
+            assert received[0].startswith(b"POST /b/k?x=y HTTP/1.1\r\n") and received[0].endswith(b"hello")
+        too_much = b"HTTP/1.1 200 OK\r\nContent-Length: 8388609\r\n\r\n" + b"x" * 8_388_609
+        for answer in (too_much, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b""):
+            async with server(answering(answer)) as endpoint, serving(gather) as running:
+                reply = await running.ask(get())
+                assert (reply.status, reply.headers["x-code"]) == (502, "EndpointUnavailable")
+
+    run(scenario())

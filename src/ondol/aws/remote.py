@@ -4,6 +4,8 @@ It knows the three ways in which those services are asked (JSON, query and REST)
 not know what the operations do.
 """
 
+import base64
+import hashlib
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -98,11 +100,31 @@ class Remote:
         path = quote(f"/{bucket}/{key}", safe="/-_.~")
         await self._send("s3", account, region, headers=headers, body=body, method="PUT", path=path)
 
+    async def put_notifications(self, account: AccountId, region: Region, bucket: str, document: bytes) -> None:
+        """PutBucketNotificationConfiguration. Raises as `call`."""
+        digest = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest()).decode()
+        headers = {"content-type": "application/xml", "content-md5": digest}
+        path = quote(f"/{bucket}", safe="/-_.~")
+        await self._send(
+            "s3", account, region, headers=headers, body=document, method="PUT", path=path, query="notification="
+        )
+
+    async def object_size(self, account: AccountId, region: Region, bucket: str, key: str) -> int:
+        """Of an object of S3, in bytes. Raises as `call`."""
+        path = quote(f"/{bucket}/{key}", safe="/-_.~")
+        head, _ = await self._exchange("s3", account, region, headers={}, body=b"", method="HEAD", path=path)
+        return head.length or 0
+
     def close(self) -> None:
         for calls in self._calls.values():
             calls.close()
 
-    async def _send(
+    async def _send(self, service: str, account: AccountId, region: Region, **request: Any) -> bytes:
+        """The body of an answer."""
+        _, answer = await self._exchange(service, account, region, **request)
+        return answer
+
+    async def _exchange(
         self,
         service: str,
         account: AccountId,
@@ -112,8 +134,9 @@ class Remote:
         body: bytes,
         method: str = "POST",
         path: str = "/",
+        query: str = "",
         timeout_s: float = TIMEOUT_S,
-    ) -> bytes:
+    ) -> tuple[AnswerHead, bytes]:
         endpoint = self._endpoints.of(service)
         if endpoint is None:
             raise RemoteUnavailable(
@@ -125,7 +148,7 @@ class Remote:
         fields |= sign(
             method,
             path,
-            "",
+            query,
             fields,
             body,
             credentials=Credentials(own.access_key, own.secret, own.token or None),
@@ -135,14 +158,16 @@ class Remote:
         )
         fields["content-length"] = str(len(body))
         try:
-            head, answer = await self._calls_to(endpoint).call(method, path, fields.items(), body, timeout_s)
+            head, answer = await self._calls_to(endpoint).call(
+                method, f"{path}?{query}" if query else path, fields.items(), body, timeout_s
+            )
         except (ServerGone, ServerSlow) as error:
             raise RemoteUnavailable(f"the server at {endpoint} failed: {error}") from error
         except HttpError as error:
             raise RemoteUnavailable(f"the server at {endpoint} answered what is no HTTP: {error}") from error
         if not 200 <= head.status < 300:
             raise _error(head, answer)
-        return answer
+        return head, answer
 
     def _calls_to(self, endpoint: Endpoint) -> Calls:
         calls = self._calls.get(endpoint)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 LAMBDA = "lambda"
 LOGS = "logs"
 STS = "sts"
+S3 = "s3"
 EVENTS = "events"
 SCHEDULER = "scheduler"
 

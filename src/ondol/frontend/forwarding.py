@@ -9,6 +9,8 @@ import ssl
 from collections.abc import AsyncIterable, Iterable
 from functools import cached_property
 
+import msgspec
+
 from ondol.http import AnswerHead, Exchange, InvalidResponse, Patience, Request, Response, ServerGone, ServerSlow
 from ondol.model.endpoint import Endpoint
 
@@ -33,6 +35,8 @@ _SAID_ANEW = frozenset({"content-length", "expect"})
 _KEPT = frozenset({"host", "content-length", "authorization"})
 """What a Connection field can not take away."""
 
+_GATHERED_BYTES = 8_388_608
+
 
 class EndpointFailed(Exception):
     """The server did not answer as it should; nothing of an answer has been sent to the client."""
@@ -41,6 +45,25 @@ class EndpointFailed(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+class WholeAnswer(msgspec.Struct, frozen=True):
+    """A server's answer, all of it."""
+
+    status: int
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def succeeded(self) -> bool:
+        return 200 <= self.status < 300
+
+    def field(self, name: str) -> str | None:
+        """By its name in lower case."""
+        return next((value for field, value in self.fields if field.lower() == name), None)
+
+    def send(self, response: Response) -> None:
+        response.send(self.status, self.fields, self.body)
 
 
 class Forwarding:
@@ -65,12 +88,35 @@ class Forwarding:
             if response.started:
                 response.abort()
                 return
-            what = f"The server at {endpoint} that is configured for this service failed: {error}."
-            if isinstance(error, ServerSlow):
-                raise EndpointFailed(504, "EndpointTimeout", what) from error
-            raise EndpointFailed(502, "EndpointUnavailable", what) from error
+            raise _failed(endpoint, error) from error
         finally:
             request.when_client_gone(None)
+
+    async def gather(self, endpoint: Endpoint, request: Request, body: AsyncIterable[bytes]) -> WholeAnswer:
+        """What `endpoint` answers, for whoever has something to do before the client has it.
+
+        Only where answers are small. A client that goes away does not end it: what it asked for may have been done.
+        Raises `EndpointFailed`, and what `body` raises.
+        """
+        tls = self._tls if endpoint.tls else None
+        try:
+            exchange = await Exchange.open(endpoint.host, endpoint.port, tls, self._patience)
+            try:
+                chunked = request.body.length is None
+                exchange.send(request.method, _target(request), _request_fields(request), body, chunked=chunked)
+                head = await exchange.head()
+                if not 200 <= head.status <= 599:
+                    raise ServerGone(f"its answer has the status {head.status}")
+                pieces = bytearray()
+                async for piece in exchange.pieces():
+                    pieces += piece
+                    if len(pieces) > _GATHERED_BYTES:
+                        raise ServerGone(f"its answer has more than {_GATHERED_BYTES} bytes")
+                return WholeAnswer(head.status, tuple(_response_fields(head)), bytes(pieces))
+            finally:
+                await exchange.close()
+        except (ServerGone, ServerSlow, InvalidResponse) as error:
+            raise _failed(endpoint, error) from error
 
     async def _exchange(
         self, endpoint: Endpoint, request: Request, body: AsyncIterable[bytes], response: Response
@@ -94,6 +140,13 @@ class Forwarding:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
+
+
+def _failed(endpoint: Endpoint, error: Exception) -> EndpointFailed:
+    what = f"The server at {endpoint} that is configured for this service failed: {error}."
+    if isinstance(error, ServerSlow):
+        return EndpointFailed(504, "EndpointTimeout", what)
+    return EndpointFailed(502, "EndpointUnavailable", what)
 
 
 def _target(request: Request) -> str:

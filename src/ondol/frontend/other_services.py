@@ -4,19 +4,23 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from ondol.aws.identity import Caller
 from ondol.aws.protocols import failure, protocol_of
+from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
-from ondol.aws.service_ids import LOGS, STS, TRIGGERS
+from ondol.aws.service_ids import LOGS, S3, STS, TRIGGERS
 from ondol.aws.sts import OPERATIONS, action_of, caller_identity
 from ondol.aws.wire import LogsWire
 from ondol.frontend.answers import send_reply
 from ondol.frontend.door import NoServer, server_of
 from ondol.frontend.forwarding import EndpointFailed, Forwarding
+from ondol.frontend.passing import Passing
+from ondol.frontend.s3_api import S3Api
 from ondol.frontend.trigger_api import TriggerApi
 from ondol.http import Request, Response
 from ondol.model.endpoint import Endpoints
 from ondol.model.errors import UnknownOperation
 from ondol.model.ids import RequestId
 from ondol.telemetry.api import LogQueries
+from ondol.triggers.api import Triggers
 
 TARGET = "x-amz-target"
 """Names the operation in the JSON protocols; no call of Lambda has it."""
@@ -31,12 +35,15 @@ _NOT_IMPLEMENTED = 501
 class OtherServices:
     """Serves requests of the logs, of STS and of triggers, and through `Endpoints` of all the others."""
 
-    def __init__(self, wire: LogsWire, log_queries: LogQueries, triggers: TriggerApi, endpoints: Endpoints) -> None:
+    def __init__(
+        self, wire: LogsWire, log_queries: LogQueries, triggers: Triggers, endpoints: Endpoints, remote: Remote
+    ) -> None:
         self._wire = wire
         self._log_queries = log_queries
-        self._triggers = triggers
+        self._triggers = TriggerApi(triggers)
         self._endpoints = endpoints
         self._forwarding = Forwarding()
+        self._s3 = S3Api(triggers.buckets, self._forwarding, remote)
         self._served = {LOGS: log_queries.operations(), STS: OPERATIONS}
 
     async def serve(
@@ -48,10 +55,12 @@ class OtherServices:
         response: Response,
         *,
         body: AsyncIterable[bytes] | None = None,
+        sandboxed: bool = False,
     ) -> None:
         """Answer a request signed for `service`, which is any but Lambda. Raises `CallerError` for one to the logs.
 
-        `body`, if given, is the request's, looked at on its way to another server.
+        `body`, if given, is the request's, looked at on its way to another server. `sandboxed`: it came out of a
+        function.
         """
         if service in TRIGGERS and service not in self._endpoints.named:
             send_reply(response, await self._triggers.serve(service, caller, request_id, request))
@@ -68,6 +77,9 @@ class OtherServices:
             endpoint = server_of(service, operation, self._served, self._endpoints)
             if endpoint is None:
                 send_reply(response, await self._serve_own(service, caller, request_id, request))
+            elif service == S3:
+                passing = Passing(endpoint, caller, request_id, request, body, response, sandboxed)
+                await self._s3.serve(passing)
             else:
                 await self._forwarding.forward(endpoint, request, body, response)
         except NoServer as error:

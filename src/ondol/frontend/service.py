@@ -8,6 +8,7 @@ import msgspec
 
 from ondol.aws.identity import Caller, caller_of
 from ondol.aws.protocols import failure, protocol_of, refusal
+from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
 from ondol.aws.service_ids import LAMBDA, LOGS, OWN, TRIGGERS
@@ -34,7 +35,6 @@ from ondol.frontend.rights import check_rights, permits_url
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed, check_region
 from ondol.frontend.targets import Targets
 from ondol.frontend.template_api import TemplateApi, serves_templates
-from ondol.frontend.trigger_api import TriggerApi
 from ondol.frontend.url_address import Front, address_of
 from ondol.frontend.url_api import UrlApi
 from ondol.frontend.verified_door import QUICK_BYTES, Claimed, VerifiedDoor
@@ -81,6 +81,7 @@ class FrontendService:
         triggers: Triggers,
         callers: Callers,
         verifies: bool,
+        remote: Remote,
     ) -> None:
         self._control = control
         self._invocations = invocations
@@ -94,7 +95,7 @@ class FrontendService:
         self._triggers = triggers
         self._wire = LambdaWire()
         self._logs_wire = LogsWire()
-        self._others = OtherServices(self._logs_wire, log_queries, TriggerApi(triggers), endpoints)
+        self._others = OtherServices(self._logs_wire, log_queries, triggers, endpoints, remote)
         self._invoke = InvokeApi(self._wire, targets, invocations, EventApi(targets, events, clock))
         self._debugging = Debugging(invocations.id, self._wire, targets, manager)
         self._urls = UrlApi(wire=self._wire, targets=targets, invocations=invocations, clock=clock)
@@ -281,14 +282,14 @@ class FrontendService:
         claimed, _ = _claim(request)
         if claimed.service not in OWN and not self._verifies:
             # The server that this goes on to judges for itself who may call it.
-            await self._others.serve(claimed.service, caller_of(claimed), request_id, request, response)
+            await self._others.serve(claimed.service, caller_of(claimed), request_id, request, response, sandboxed=True)
             return
         session, scope = await door.verified(environment, request)
         caller = caller_as(session, scope)
         if scope.service in TRIGGERS:
             check_region(session, caller, scope.service)
         if scope.service != LAMBDA:
-            await self._others.serve(scope.service, caller, request_id, request, response)
+            await self._others.serve(scope.service, caller, request_id, request, response, sandboxed=True)
             return
         match = self._wire.match(request.method, request.path, request.query)
         check_allowed(session, caller, match.operation if match else request.path, match.uri.values() if match else ())

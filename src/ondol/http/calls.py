@@ -44,14 +44,15 @@ class Calls:
     ) -> tuple[AnswerHead, bytes]:
         """Raises `ServerGone` and `ServerSlow`. `fields` name the host and the length of the body."""
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
+        bodiless = method == "HEAD"
         request = "\r\n".join(lines).encode("latin-1") + body
         while self._kept:
             connection = self._kept.pop()
             try:
-                return await self._exchange(connection, request, timeout_s)
+                return await self._exchange(connection, request, timeout_s, bodiless)
             except _Stale:
                 continue
-        return await self._exchange(await self._connect(), request, timeout_s)
+        return await self._exchange(await self._connect(), request, timeout_s, bodiless)
 
     def close(self) -> None:
         for connection in self._kept:
@@ -68,8 +69,10 @@ class Calls:
             raise ServerGone(f"it cannot be reached ({error})") from error
         return _Connection(*streams)
 
-    async def _exchange(self, connection: _Connection, request: bytes, timeout_s: float) -> tuple[AnswerHead, bytes]:
-        parser = AnswerParser(bodiless=False)
+    async def _exchange(
+        self, connection: _Connection, request: bytes, timeout_s: float, bodiless: bool
+    ) -> tuple[AnswerHead, bytes]:
+        parser = AnswerParser(bodiless)
         reusable = False
         try:
             connection.writer.write(request)

@@ -1,7 +1,8 @@
-"""Decides what invokes functions beside their callers: rules of EventBridge and schedules of its Scheduler.
+"""Decides what invokes functions beside their callers: rules, schedules, buckets.
 
 ```
  PutEvents, a record for a bus ──▶ rules of the bus ──▶ targets whose pattern matches ─┐
+ an object that was stored or deleted through the door ──▶ functions of its bucket ────┤
  the clock ──▶ agenda ──▶ a rule's or a schedule's occurrence ─────────────────────────┼──▶ events (durable), then 200
                                        may this service invoke that function? ◀────────┘
 ```

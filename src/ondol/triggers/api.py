@@ -1,11 +1,12 @@
 """The door of triggers: AWS's operations on them, and where others bring events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from ondol.model.ids import AccountId, Region
+from ondol.model.s3 import FunctionNotification
 from ondol.model.time import WallTime
 
 
@@ -38,7 +39,72 @@ class EventBuses(Protocol):
         ...
 
 
+class ObjectEvent(msgspec.Struct, frozen=True):
+    """What has become of an object of S3. What is not known of it, or was not asked of it, is None."""
+
+    name: str
+    """As `ObjectCreated:Put`."""
+
+    key: str
+    reason: str
+    """The operation that did it."""
+
+    size: int | None = None
+    etag: str | None = None
+    version: str | None = None
+
+
+class Requester(msgspec.Struct, frozen=True):
+    """Who did it, and from where."""
+
+    account: AccountId
+    principal: str
+    address: str
+    request_id: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Who is told of a bucket's objects."""
+
+    notifications: tuple[FunctionNotification, ...] = ()
+    to_events: bool = False
+    """EventBridge is, of everything."""
+
+
+class NotificationRefused(Exception):
+    """A configuration that cannot be: S3's error code, and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Buckets(Protocol):
+    """Which buckets tell whom. Methods that write are durable when they return, and raise `PlatformError`."""
+
+    def told_by(self, bucket: str) -> Told | None:
+        """Who is told of its objects; None: nobody is."""
+        ...
+
+    async def check(self, bucket: str, owner: Owner, notifications: Sequence[FunctionNotification]) -> None:
+        """Raises `NotificationRefused` for what S3 would refuse, and for events that ondol does not see."""
+        ...
+
+    async def keep(self, bucket: str, owner: Owner, told: Told) -> None:
+        """These, and no others, are told."""
+        ...
+
+    async def forget(self, bucket: str) -> None: ...
+
+    async def happened(self, bucket: str, who: Requester, events: Sequence[ObjectEvent]) -> None:
+        """Tell whoever is to be told: every invocation is durable when it returns."""
+        ...
+
+
 class Triggers(Protocol):
+    @property
+    def buckets(self) -> Buckets: ...
+
     async def perform(
         self, service: str, operation: str, owner: Owner, parameters: Mapping[str, Any]
     ) -> dict[str, Any]:

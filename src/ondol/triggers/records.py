@@ -4,6 +4,7 @@ import msgspec
 
 from ondol.model.ids import AccountId, Region
 from ondol.model.time import WallTime
+from ondol.triggers.api import Told
 
 DEFAULT_BUS = "default"
 DEFAULT_GROUP = "default"
@@ -97,3 +98,13 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     max_retries: int = 185
     client_token: str | None = None
     fired: WallTime = WallTime(0)
+
+
+class Bucket(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whom a bucket tells of its objects."""
+
+    name: str
+    account: AccountId
+    region: Region
+    partition: str
+    told: Told = Told()

@@ -10,6 +10,7 @@ from ondol.model.errors import NotServed
 from ondol.model.time import Clock
 from ondol.store.protocol import Store
 from ondol.triggers.api import BusEntry, Owner
+from ondol.triggers.buckets import BucketNotifications
 from ondol.triggers.invoking import Invoking
 from ondol.triggers.operations.buses import BusOperations
 from ondol.triggers.operations.event_tags import EventTagOperations
@@ -19,7 +20,7 @@ from ondol.triggers.operations.rules import RuleOperations
 from ondol.triggers.operations.schedules import ScheduleOperations
 from ondol.triggers.operations.table import Operations
 from ondol.triggers.operations.targets import TargetOperations
-from ondol.triggers.records import Bus, Group, Rule, Schedule
+from ondol.triggers.records import Bucket, Bus, Group, Rule, Schedule
 from ondol.triggers.registry import Registry
 from ondol.triggers.rule_delivery import RuleDelivery
 from ondol.triggers.schedule_delivery import ScheduleDelivery
@@ -43,11 +44,14 @@ class TriggersService:
         self._rules = rules = Registry(store, "rule", Rule)
         self._groups = groups = Registry(store, "group", Group)
         self._schedules = schedules = Registry(store, "schedule", Schedule)
+        self._buckets = Registry(store, "bucket", Bucket)
+        self._registries = (buses, rules, groups, schedules, self._buckets)
         self._invoking = Invoking(control, clock, new_id)
         self._timekeeper = Timekeeper(clock, chance)
         self._rule_delivery = RuleDelivery(
             buses=buses, rules=rules, invoking=self._invoking, clock=clock, new_id=new_id
         )
+        self.buckets = BucketNotifications(self._buckets, self._invoking, self._rule_delivery, clock, new_id)
         self._schedule_delivery = ScheduleDelivery(schedules, self._invoking, clock, new_id)
         of_buses = BusOperations(buses, rules, clock)
         of_rules = RuleOperations(rules, of_buses, clock, self._plan_rule)
@@ -70,7 +74,7 @@ class TriggersService:
     async def open(self, events: Events) -> None:
         """Load what is stored, and act on schedules from now on."""
         self._invoking.open(events)
-        for registry in (self._buses, self._rules, self._groups, self._schedules):
+        for registry in self._registries:
             await registry.open()
         for _, _, rule in self._rules:
             self._plan_rule(rule)
@@ -99,7 +103,7 @@ class TriggersService:
 
     async def forget_all(self) -> None:
         """What was planned finds nothing when it is due."""
-        await asyncio.gather(self._buses.clear(), self._rules.clear(), self._groups.clear(), self._schedules.clear())
+        await asyncio.gather(*(registry.clear() for registry in self._registries))
 
     def _plan_rule(self, rule: Rule) -> None:
         self._timekeeper.plan(self._rule_delivery, (rule.account, rule.region, rule.bus, rule.name))
