@@ -31,6 +31,8 @@ from node_functions import (
     holding,
 )
 
+pytestmark = pytest.mark.sandbox
+
 
 def without_cause(outcome: Outcome) -> Outcome:
     cause = "lambda-runtime-function-xray-error-cause"

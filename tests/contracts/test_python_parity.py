@@ -27,6 +27,8 @@ from python_functions import (
     TELLING,
 )
 
+pytestmark = pytest.mark.sandbox
+
 UTF_8 = "AWS_Lambda_python3.12"
 ASCII = "AWS_Lambda_python3.11"
 """From 3.12 on, AWS's client writes results in UTF-8 and asks for the next invocation in a thread."""
