@@ -21,6 +21,13 @@ STORED = {
 }
 """Operations whose settings are kept and shown, and change nothing else."""
 
+STORED_SETTINGS = {
+    "KMSKeyArn": "the data directory is closed to others, and encrypted as far as its file system is",
+    "SnapStart": "OptimizationStatus is Off for versions too: [ADR 10](adr/0010-snap-start-is-kept-and-off.md)",
+    "VpcConfig": "without subnets and security groups: it is shown as empty, as on AWS",
+}
+"""Settings of functions that are kept and shown, and why that is all."""
+
 NOTES = {
     "CreateFunction": "images: see [container-images.md](container-images.md); settings that are refused: see below",
     "UpdateFunctionConfiguration": "settings that are refused: see below",
@@ -41,6 +48,12 @@ OPENING = """\
 Written by `make docs` from the service model and from ondol's own tables. **Complete**: answers as AWS does.
 **Stored**: kept and shown, and changes nothing else. **Refused**: answers 501 NotImplementedException, and says why.
 **Needs**: the right that a caller must have, where callers are verified ([callers.md](callers.md)).
+"""
+
+KEPT = """
+## Settings that are stored
+
+Kept and shown, and nothing else follows.
 """
 
 SETTINGS = """
@@ -74,6 +87,10 @@ def page() -> str:
             "| operation | | needs | why, or what to know |",
             "|---|---|---|---|",
             *rows,
+            KEPT,
+            "| setting | |",
+            "|---|---|",
+            *(f"| {member} | {what} |" for member, what in STORED_SETTINGS.items()),
             SETTINGS,
             "| setting | what ondol does not have yet |",
             "|---|---|",

@@ -180,7 +180,7 @@ class Life:
 
     # As `Runner`
 
-    async def find(self, function: FunctionKey, qualifier: str | None) -> "_Function":
+    async def find(self, function: FunctionKey, qualifier: str | None, tenant: str | None = None) -> "_Function":
         world = self._world
         if world.happens(0.2):
             await asyncio.sleep(self._chance.random() / 100)

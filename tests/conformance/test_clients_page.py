@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from clients_page import follow
 from lambda_calls import arn
+from pages import follow
 
 from ondol_process import OndolProcess
 
@@ -25,7 +25,7 @@ def printed(door: OndolProcess, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
     with ThreadPoolExecutor(len(SECTIONS)) as threads:
         followed: dict[str, Future[list[str]]] = {
-            section: threads.submit(follow, section, door, place(section)) for section in SECTIONS
+            section: threads.submit(follow, "clients.md", section, door, place(section)) for section in SECTIONS
         }
         yield lambda section: followed[section].result()
 

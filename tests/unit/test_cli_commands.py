@@ -383,6 +383,8 @@ def test_invoke_prints_the_result_and_the_log(terminal: Terminal, ondol: FakeOnd
     done = terminal("invoke", "greet", "1", "--tail", "--qualifier", "live")
     assert (done.out, done.err) == ('{"got":1}\n', "START é\nEND\n")
     assert ondol.requests[-1][1].endswith("/invocations?Qualifier=live")
+    terminal("invoke", "greet", "1", "--tenant-id", "blue")
+    assert ondol.requests[-1][2]["x-amz-tenant-id"] == "blue"
     members = json.loads(terminal("invoke", "greet", "3", "--json").out)
     assert members["payload"] == {"got": 3}
     assert members["functionError"] is None

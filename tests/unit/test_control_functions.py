@@ -101,6 +101,31 @@ def test_get_function_has_tags_and_concurrency_only_when_there_are_any() -> None
     run(test)
 
 
+def test_snap_start_is_kept_and_is_off() -> None:
+    async def test(world: World) -> None:
+        created = await world.create(SnapStart={"ApplyOn": "PublishedVersions"}, Publish=True)
+        assert created["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+        version = await world.settled(qualifier="1")
+        assert version["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+        named = {"FunctionName": "fn"}
+        with pytest.raises(InvalidParameterValue, match=r"python3\.11 is not supported for SnapStart"):
+            await world("UpdateFunctionConfiguration", named | {"Runtime": "python3.11"})
+        updated = await world("UpdateFunctionConfiguration", named | {"SnapStart": {"ApplyOn": "None"}})
+        assert updated["SnapStart"] == {"ApplyOn": "None", "OptimizationStatus": "Off"}
+
+    run(test)
+
+
+def test_a_function_per_tenant_has_no_url() -> None:
+    async def test(world: World) -> None:
+        created = await world.create(TenancyConfig={"TenantIsolationMode": "PER_TENANT"})
+        assert created["TenancyConfig"] == {"TenantIsolationMode": "PER_TENANT"}
+        with pytest.raises(InvalidParameterValue, match="A function URL is not supported"):
+            await world("CreateFunctionUrlConfig", {"FunctionName": "fn", "AuthType": "NONE"})
+
+    run(test)
+
+
 def test_what_is_given_is_shown() -> None:
     async def test(world: World) -> None:
         created = await world.create(
@@ -341,8 +366,12 @@ def test_logging_in_json_has_levels_and_in_text_has_none() -> None:
         ),
         ({"FileSystemConfigs": [{}]}, "FileSystemConfigs cannot be set: ondol does not have file systems yet."),
         (
-            {"SnapStart": {"ApplyOn": "PublishedVersions"}},
-            "SnapStart cannot be set: ondol does not have SnapStart yet.",
+            {"SnapStart": {"ApplyOn": "PublishedVersions"}, "Runtime": "python3.11"},
+            "python3.11 is not supported for SnapStart enabled functions.",
+        ),
+        (
+            {"SnapStart": {"ApplyOn": "PublishedVersions"}, "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},
+            "SnapStart is not supported for functions enabled with tenancy configuration.",
         ),
         ({"Tags": {str(n): "" for n in range(51)}}, "Number of tags exceeds resource tag limit."),
         (

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from ondol.frontend.access import is_our_name
-from ondol.frontend.directory import Directory, resolve
-from ondol.model.errors import ResourceConflict, ResourceNotFound
+from ondol.frontend.directory import Directory, for_tenant, resolve
+from ondol.model.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from ondol.model.function import Alias, FunctionKey, FunctionVersion, FunctionView, LogSettings, VersionState
 from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
 
@@ -52,6 +52,20 @@ def test_a_qualifier_means_a_version_and_is_the_name_it_was_invoked_by(
 ) -> None:
     target = resolve(view(), qualifier, 0.5)
     assert (target.version.version, target.invoked_arn) == (means, arn)
+
+
+def test_a_function_per_tenant_runs_as_another_version_for_each() -> None:
+    per_tenant = msgspec.structs.replace(version("1"), per_tenant=True)
+    target = resolve(FunctionView(KEY, 1, {"1": per_tenant}, {}), "1", 0)
+    blue, green = (for_tenant(target, tenant).version for tenant in ("blue", "green"))
+    assert len({blue.id, green.id, per_tenant.id}) == 3
+    assert blue.common_id == green.common_id == per_tenant.common_id == per_tenant.id
+    assert (blue.tenant, blue.arn) == ("blue", per_tenant.arn)
+    assert for_tenant(target, "blue").version.id == blue.id
+    with pytest.raises(InvalidParameterValue, match="Add a valid tenant ID"):
+        for_tenant(target, None)
+    with pytest.raises(InvalidParameterValue, match="Remove the tenant ID"):
+        for_tenant(resolve(view(), None, 0), "blue")
 
 
 @pytest.mark.parametrize(("chance", "means"), [(0.0, "2"), (0.249, "2"), (0.25, "1"), (0.999, "1")])

@@ -10,7 +10,7 @@ from ondol.events.deliveries import NotDelivered
 from ondol.events.records import Delivery
 from ondol.events.service import EventsService
 from ondol.events.steps import decode
-from ondol.model.errors import PlatformError, ResourceNotFound
+from ondol.model.errors import InvalidParameterValue, PlatformError, ResourceNotFound
 from ondol.model.function import EventSettings, FunctionKey
 from ondol.model.ids import AccountId, Region, RequestId
 from ondol.model.limits import EventSchedule
@@ -83,11 +83,13 @@ class World:
         await self.service.accept(event)
         return event
 
-    async def find(self, function: FunctionKey, qualifier: str | None) -> "World":
+    async def find(self, function: FunctionKey, qualifier: str | None, tenant: str | None = None) -> "World":
         if self.found_after_s:
             await asyncio.sleep(self.found_after_s)
         if not self.exists:
             raise ResourceNotFound("Function not found")
+        if tenant is not None:
+            raise InvalidParameterValue("The invoked function is not enabled with tenancy configuration.")
         return self
 
     def run(self, request: RequestId, payload: bytes, trace: str | None, observer: Observer) -> None:
@@ -231,6 +233,19 @@ def test_events_of_a_function_that_is_gone_or_switched_off_go_to_their_destinati
         await asyncio.sleep(1)
         assert world.runs == []
         assert [delivery.request_id for delivery in world.delivered] == ["r1", "r2"]
+
+    test(scenario)
+
+
+def test_an_event_for_a_tenant_of_a_function_that_runs_for_all_is_not_run() -> None:
+    async def scenario(world: World) -> None:
+        settings = EventSettings(on_failure=QUEUE)
+        event = Event(RequestId("r1"), FUNCTION, None, b"1", world.clock.wall(), settings, tenant="blue")
+        await world.service.accept(event)
+        await asyncio.sleep(1)
+        assert world.runs == []
+        assert [delivery.request_id for delivery in world.delivered] == ["r1"]
+        assert world.service.status() == {"waiting": 0, "under_way": 0, "undelivered": 0}
 
     test(scenario)
 

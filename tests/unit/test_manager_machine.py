@@ -128,6 +128,20 @@ def test_environments_of_replaced_versions_are_recalled_at_once() -> None:
     assert machine.retired(KEY, frozenset({VersionId("f/2")})) == []
 
 
+def test_environments_of_tenants_stay_while_their_version_does() -> None:
+    machine = manager()
+    for tenant in ("blue", "green/f/1"):
+        own = version().of_tenant(tenant)
+        machine.wanted(env(tenant), FRONTEND, RequestId(f"for {tenant}"), own, Instant(0))
+        machine.growth(env(tenant), None)
+        machine.placed(env(tenant), Placed(WORKER, "fits"), Instant(0))
+        lend, _ = machine.started(env(tenant), Instant(0))
+        assert isinstance(lend, Lend) and lend.environment.version == own.id
+    assert machine.retired(KEY, frozenset({VersionId("f/1")})) == []
+    recalled = machine.retired(KEY, frozenset({VersionId("f/2")}))
+    assert recalled == [Recall(FRONTEND, env("blue"), 0), Recall(FRONTEND, env("green/f/1"), 0)]
+
+
 def test_one_that_starts_while_its_version_is_replaced_serves_its_cause_and_goes() -> None:
     machine = manager()
     want(machine, "e")

@@ -97,6 +97,14 @@ def test_json_lines_say_the_same_as_records() -> None:
     }
 
 
+def test_json_lines_name_the_tenant() -> None:
+    lines = platform_lines(version("JSON").of_tenant("blue"), "python:3.11.v7")
+    [report] = lines.end(NOON, Report(ID, 3 * MILLISECOND, None, 1, None))
+    for line in (lines.start(NOON, ID), report):
+        assert msgspec.json.decode(line)["record"]["tenantId"] == "blue"
+    assert "tenantId" not in lines.init_start(NOON)
+
+
 class Kept:
     """A sink that keeps messages, and a clock that stands still."""
 

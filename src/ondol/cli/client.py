@@ -96,9 +96,12 @@ class Client:
     def delete(self, name: str) -> None:
         self._lambda("DELETE", f"/{quote(name, safe='')}")
 
-    def invoke(self, name: str, payload: bytes, qualifier: str | None, want_log: bool) -> Invoked:
+    def invoke(
+        self, name: str, payload: bytes, qualifier: str | None, want_log: bool, tenant: str | None = None
+    ) -> Invoked:
         """Run a function and wait for its result, however long it takes."""
-        reply = self._invoke(name, payload, qualifier, {"X-Amz-Log-Type": "Tail"} if want_log else {})
+        headers = {"X-Amz-Log-Type": "Tail"} if want_log else {}
+        reply = self._invoke(name, payload, qualifier, tenant, headers)
         return Invoked(
             reply.body,
             reply.headers.get("X-Amz-Executed-Version", ""),
@@ -123,9 +126,9 @@ class Client:
             answer.close()
             connection.close()
 
-    def invoke_later(self, name: str, payload: bytes, qualifier: str | None) -> str:
+    def invoke_later(self, name: str, payload: bytes, qualifier: str | None, tenant: str | None = None) -> str:
         """Have a function run when it can; the answer is the request's id."""
-        reply = self._invoke(name, payload, qualifier, {"X-Amz-Invocation-Type": "Event"})
+        reply = self._invoke(name, payload, qualifier, tenant, {"X-Amz-Invocation-Type": "Event"})
         return reply.headers.get("x-amzn-RequestId", "")
 
     def log_events(self, group: str, since_ms: int) -> Iterator[dict[str, Any]]:
@@ -156,7 +159,11 @@ class Client:
     def revoke_credential(self, access_key: str) -> None:
         self._request("DELETE", f"{_CREDENTIALS}/{quote(access_key, safe='')}", "lambda")
 
-    def _invoke(self, name: str, payload: bytes, qualifier: str | None, headers: Mapping[str, str]) -> Reply:
+    def _invoke(
+        self, name: str, payload: bytes, qualifier: str | None, tenant: str | None, headers: Mapping[str, str]
+    ) -> Reply:
+        if tenant is not None:
+            headers = {**headers, "X-Amz-Tenant-Id": tenant}
         query = {"Qualifier": qualifier} if qualifier else {}
         path = f"{_FUNCTIONS}/{quote(name, safe='')}/invocations"
         return self._request("POST", path, "lambda", body=payload, query=query, headers=headers)

@@ -26,6 +26,9 @@ def invoke(
     settings: Set = None,
     tail: Annotated[bool, typer.Option("--tail", "--logs", help="Show what it logged, on stderr.")] = False,
     qualifier: Annotated[str | None, typer.Option(help="A version or an alias.", show_default="$LATEST")] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant-id", help="For whom, of a function per tenant.", show_default=False)
+    ] = None,
     as_event: Annotated[bool, typer.Option("--async", help="Do not wait for the result.")] = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
     as_json: Json = False,
@@ -34,11 +37,11 @@ def invoke(
     sent = _event(payload, event, settings or [])
     client = Client(endpoint)
     if as_event:
-        _accept(client, name, sent, qualifier, tail=tail, as_json=as_json)
+        _accept(client, name, sent, qualifier, tenant=tenant, tail=tail, as_json=as_json)
         return
     try:
         with Progress(f"{name} is running"):
-            invoked = client.invoke(name, sent, qualifier, tail)
+            invoked = client.invoke(name, sent, qualifier, tail, tenant)
     except Refused as refused:
         raise no_such_function(name) if refused.not_found and qualifier is None else refused from refused
     if as_json:
@@ -63,12 +66,14 @@ def require_success(name: str, invoked: Invoked) -> None:
         raise CommandFailed(f"{name} failed ({invoked.function_error}). Its log: ondol logs {name}")
 
 
-def _accept(client: Client, name: str, sent: bytes, qualifier: str | None, *, tail: bool, as_json: bool) -> None:
+def _accept(
+    client: Client, name: str, sent: bytes, qualifier: str | None, *, tenant: str | None, tail: bool, as_json: bool
+) -> None:
     """Have it run at some time, and print the id under which its log shows it."""
     if tail:
         raise CommandFailed(f"With --async nobody waits for the log. See it with: ondol logs {name}", 2)
     try:
-        request_id = client.invoke_later(name, sent, qualifier)
+        request_id = client.invoke_later(name, sent, qualifier, tenant)
     except Refused as refused:
         raise no_such_function(name) if refused.not_found and qualifier is None else refused from refused
     typer.echo(json.dumps({"requestId": request_id}, indent=2) if as_json else request_id)

@@ -98,7 +98,7 @@ def _describe_settings(key: FunctionKey, settings: Settings) -> dict[str, Any]:
         "EphemeralStorage": {"Size": settings.tmp_mb},
         "Architectures": [settings.architecture],
         "TracingConfig": {"Mode": settings.tracing},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": {"ApplyOn": settings.snap_start, "OptimizationStatus": "Off"},
         "LoggingConfig": _describe_logs(settings.logs),
         **(_describe_runtime(key, settings) if settings.image is None else _describe_image(settings.image)),
     }
@@ -110,6 +110,8 @@ def _describe_settings(key: FunctionKey, settings: Settings) -> dict[str, Any]:
         described["KMSKeyArn"] = settings.kms_key
     if settings.dead_letter is not None:
         described["DeadLetterConfig"] = {"TargetArn": settings.dead_letter}
+    if settings.tenancy is not None:
+        described["TenancyConfig"] = {"TenantIsolationMode": settings.tenancy}
     if settings.emptied_vpc:
         described["VpcConfig"] = {
             "SubnetIds": [],

@@ -75,6 +75,7 @@ def _version(
         nearest_runtime=nearest_runtime,
         dead_letter=settings.dead_letter,
         image=settings.image,
+        per_tenant=settings.tenancy is not None,
     )
 
 

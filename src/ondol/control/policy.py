@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ondol.control.records import Settings
 from ondol.model.errors import CodeStorageExceeded, InvalidParameterValue
 from ondol.model.limits import MINIMUM_UNRESERVED, UNZIPPED_BYTES, AccountLimits
 
 TAGS = 50
+SNAP_START_RUNTIMES = frozenset(
+    (
+        *("java11", "java17", "java21", "java25", "python3.12", "python3.13", "python3.14"),
+        *("dotnet8", "dotnet10"),
+    )
+)
+"""Java from 11, Python from 3.12, .NET from 8 (developer guide, "Lambda SnapStart")."""
+
 CODE_STORAGE_BYTES = 75 * (1 << 30)
 """For all packages of an account in a region together (developer guide, "Lambda quotas")."""
 
@@ -47,6 +56,23 @@ def check_image_parameters(parameters: Mapping[str, Any]) -> None:
 def check_tags(tags: Mapping[str, str]) -> None:
     if len(tags) > TAGS:
         raise InvalidParameterValue("Number of tags exceeds resource tag limit.")
+
+
+def check_shared(tenancy: str | None, feature: str) -> None:
+    """Raises `InvalidParameterValue` for what goes not with environments of one tenant each (developer guide, "Tenant
+    isolation", limitations; the text is not AWS's own)."""
+    if tenancy is not None:
+        raise InvalidParameterValue(f"{feature} is not supported for functions enabled with tenancy configuration.")
+
+
+def check_snap_start(settings: Settings) -> None:
+    """Raises `InvalidParameterValue` if SnapStart is wanted of a runtime that has none on AWS."""
+    if settings.snap_start == "None":
+        return
+    check_shared(settings.tenancy, "SnapStart")
+    if settings.runtime not in SNAP_START_RUNTIMES:
+        what = settings.runtime or "A container image"
+        raise InvalidParameterValue(f"{what} is not supported for SnapStart enabled functions.")
 
 
 def check_storage(stored: int, added: int) -> None:

@@ -61,13 +61,21 @@ class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     image: FunctionImage | None = None
     """What the code is, if not a package: runtime and handler are empty then, and `code` is its digest."""
 
+    tenancy: str | None = None
+    """As TenantIsolationMode; set when the function is made, and never after."""
+
+    snap_start: str = "None"
+    """What SnapStart would apply on: kept and shown, and nothing is done by it (ADR 10)."""
+
     def layer_packages(self) -> tuple[CodeDigest, ...]:
         """What is merged at /opt, in order. A package that several layers have counts where the last of them is."""
         return tuple(dict.fromkeys(layer.code for layer in reversed(self.layers)))[::-1]
 
     def execution(self) -> "Settings":
         """These settings without what no environment can notice."""
-        return msgspec.structs.replace(self, description="", kms_key=None, dead_letter=None, emptied_vpc=False)
+        return msgspec.structs.replace(
+            self, description="", kms_key=None, dead_letter=None, emptied_vpc=False, snap_start="None"
+        )
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):

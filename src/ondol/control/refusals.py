@@ -22,8 +22,6 @@ _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "SourceKMSKeyArn": (_given, "encrypted packages"),
     "VpcConfig": (_has_members, "VPC access"),
     "FileSystemConfigs": (_given, "file systems"),
-    "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", "SnapStart"),
-    "TenancyConfig": (_given, "tenant isolation"),
     "CapacityProviderConfig": (_given, "capacity providers"),
     "PublishTo": (_given, "capacity providers"),
     "DurableConfig": (_given, "durable execution"),

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ondol.control.packages import NewCode, NewImage
-from ondol.control.policy import check_unzipped
+from ondol.control.policy import check_snap_start, check_unzipped
 from ondol.control.records import Settings, UsedLayer
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue
@@ -45,6 +45,7 @@ def first_settings(name: str, parameters: Mapping[str, Any], code: NewCode | New
         code=CodeDigest(""),
         code_size=0,
         logs=LogSettings(f"/aws/lambda/{name}"),
+        tenancy=parameters.get("TenancyConfig", {}).get("TenantIsolationMode"),
     )
     return merged(with_code(without, code), parameters)
 
@@ -54,6 +55,7 @@ def merged(settings: Settings, parameters: Mapping[str, Any]) -> Settings:
     for member, change in _CHANGES.items():
         if member in parameters:
             settings = change(settings, parameters[member])
+    check_snap_start(settings)
     return settings
 
 
@@ -142,5 +144,6 @@ _CHANGES: dict[str, Callable[[Settings, Any], Settings]] = {
     "TracingConfig": lambda settings, value: replace(settings, tracing=value.get("Mode", settings.tracing)),
     "KMSKeyArn": lambda settings, value: replace(settings, kms_key=value or None),
     "DeadLetterConfig": lambda settings, value: replace(settings, dead_letter=value.get("TargetArn") or None),
+    "SnapStart": lambda settings, value: replace(settings, snap_start=value.get("ApplyOn", settings.snap_start)),
     "VpcConfig": lambda settings, _: replace(settings, emptied_vpc=True),
 }

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ondol.control.policy import check_shared
 from ondol.control.records import FunctionRecord, UrlRecord
 from ondol.model.errors import ResourceConflict, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey
@@ -50,6 +51,7 @@ def with_new_url(record: FunctionRecord, key: FunctionKey, label: str, url: UrlR
     """Raises `ResourceNotFound`, `ResourceConflict`."""
     if label != LATEST and label not in record.aliases:
         raise missing_function()
+    check_shared(record.settings.tenancy, "A function URL")
     if label in record.urls:
         raise ResourceConflict(
             f"Failed to create function url config for [functionArn = {_arn(key, label)}]. "

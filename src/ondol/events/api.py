@@ -30,6 +30,9 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag="event", omit_defaults=Tr
     failures: int = 0
     """Attempts that the function failed."""
 
+    tenant: str | None = None
+    """For whom it runs, of a function that runs per tenant."""
+
     @property
     def arn(self) -> str:
         """Of the function, with the qualifier that was asked for, which is always said."""
@@ -91,8 +94,9 @@ class Runnable(Protocol):
 class Runner(Protocol):
     """Who runs functions: a frontend."""
 
-    async def find(self, function: FunctionKey, qualifier: str | None) -> Runnable:
-        """Raises `ResourceNotFound`, `ResourceConflict` while it cannot be invoked."""
+    async def find(self, function: FunctionKey, qualifier: str | None, tenant: str | None = None) -> Runnable:
+        """Raises `ResourceNotFound`, `ResourceConflict` while it cannot be invoked, and `InvalidParameterValue` for a
+        tenant where the function does not run per tenant, or none where it does."""
         ...
 
 

@@ -23,6 +23,8 @@ SHARD = 5
 
 RECURSION = "The function was stopped because it had been invoked by itself, directly or through others, 16 times."
 GONE = 404
+MISMATCHED = 400
+"""Its function does not take what it is, and will not at another attempt."""
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +88,7 @@ def after(
                 return _given_up(event, settings, Condition.TOO_OLD, outcome, now)
             return Retry(replace(event, failures=failures, settings=settings), delay)
         case Refused(status, _):
-            if status == GONE:
+            if status in {GONE, MISMATCHED}:
                 return _given_up(event, settings, Condition.EXHAUSTED, outcome, now)
             delay = backoff(put_back, schedule, chance)
             if now + delay // MILLISECOND > _latest(event, settings):

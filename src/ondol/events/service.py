@@ -10,12 +10,24 @@ from ondol.events.api import Event, Outcome, Refused, Runner
 from ondol.events.deliveries import Courier, Deliveries, NotDelivered
 from ondol.events.lineage import passed_on
 from ondol.events.machine import Dispatch
-from ondol.events.policy import GONE, QUEUES, Finished, Retry, Wait, after, backoff, before, shard_of, shortest
+from ondol.events.policy import (
+    GONE,
+    MISMATCHED,
+    QUEUES,
+    Finished,
+    Retry,
+    Wait,
+    after,
+    backoff,
+    before,
+    shard_of,
+    shortest,
+)
 from ondol.events.records import Delivery
 from ondol.events.steps import Step, decode, encode
 from ondol.model import errors
 from ondol.model.arn import parse_function_arn
-from ondol.model.errors import InvariantError, PlatformError, ResourceConflict, ResourceNotFound
+from ondol.model.errors import InvalidParameterValue, InvariantError, PlatformError, ResourceConflict, ResourceNotFound
 from ondol.model.function import EventSettings, FunctionKey
 from ondol.model.ids import RequestId
 from ondol.model.limits import EventSchedule
@@ -138,9 +150,11 @@ class EventsService:
         if not isinstance(event, Event):
             raise InvariantError(f"message {message.id} of {message.queue} is no event")
         try:
-            runnable = await self._runner.find(event.function, event.qualifier)
+            runnable = await self._runner.find(event.function, event.qualifier, event.tenant)
         except ResourceNotFound as error:
             self._ended(message, event, event.settings, Refused(GONE, error.message))
+        except InvalidParameterValue as error:
+            self._ended(message, event, event.settings, Refused(MISMATCHED, error.message))
         except ResourceConflict as error:
             self._ended(message, event, event.settings, Refused(UNAVAILABLE, error.message))
         else:

@@ -21,8 +21,8 @@ class Attempts:
         self._targets = targets
         self._invocations = invocations
 
-    async def find(self, function: FunctionKey, qualifier: str | None) -> "RunnableTarget":
-        target = await self._targets.find(function, qualifier)
+    async def find(self, function: FunctionKey, qualifier: str | None, tenant: str | None = None) -> "RunnableTarget":
+        target = await self._targets.find(function, qualifier, tenant=tenant)
         return RunnableTarget(self._invocations, target, qualifier)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from ondol.counting.api import Pool
-from ondol.model.errors import ResourceConflict, ResourceNotFound
+from ondol.model.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey, FunctionVersion, FunctionView, VersionState
 from ondol.model.function_url import FunctionUrl
 
@@ -102,6 +102,25 @@ def resolve(view: FunctionView, qualifier: str | None, chance: float) -> Target:
         )
     own = view.key.name if view.reserved_concurrency is not None else None
     return Target(view, version, arn, Pool(view.key.account, view.key.region, own))
+
+
+def for_tenant(target: Target, tenant: str | None) -> Target:
+    """What runs for a tenant where a function runs per tenant.
+
+    Raises `InvalidParameterValue` where it does and no tenant is named, or one is named and it does not (developer
+    guide, "Troubleshooting tenant isolation"; the second text is not AWS's own).
+    """
+    if not target.version.per_tenant:
+        raise InvalidParameterValue(
+            "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request "
+            "and try again."
+        )
+    if tenant is None:
+        raise InvalidParameterValue(
+            "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try "
+            "again."
+        )
+    return msgspec.structs.replace(target, version=target.version.of_tenant(tenant))
 
 
 def not_found(function: FunctionKey, qualifier: str | None) -> ResourceNotFound:

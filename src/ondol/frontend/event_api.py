@@ -32,7 +32,7 @@ class EventApi:
     ) -> None:
         """Answer with 202. Raises `CallerError`, and `PlatformError` if the event could not be kept."""
         payload = await read_payload(request, parameters, EVENT_PAYLOAD_BYTES)
-        target = await self._targets.find(parameters.function, parameters.qualifier, caller)
+        target = await self._targets.find(parameters.function, parameters.qualifier, caller, parameters.tenant)
         event = Event(
             request_id,
             parameters.function,
@@ -41,6 +41,7 @@ class EventApi:
             self._clock.wall(),
             settings_of(target, parameters.qualifier),
             trace=request.headers.get(TRACE_HEADER),
+            tenant=parameters.tenant,
         )
         await self._events.accept(event)
         response.send(202, (("x-amzn-RequestId", request_id),))

@@ -17,7 +17,7 @@ from ondol.frontend.directory import Target
 from ondol.frontend.event_api import TRACE_HEADER, EventApi
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.payloads import WholePayload, read_payload
-from ondol.frontend.targets import Targets, require_permission
+from ondol.frontend.targets import Targets
 from ondol.http import Request, Response
 from ondol.model.ids import RequestId
 from ondol.model.limits import REQUEST_PAYLOAD_BYTES
@@ -52,11 +52,9 @@ class InvokeApi:
         payload = request.body.whole
         if payload is None or len(payload) > REQUEST_PAYLOAD_BYTES:
             return self._serve_later(parameters, caller, request_id, request, response)
-        target = self._targets.held(parameters.function, parameters.qualifier)
+        target = self._targets.held(parameters.function, parameters.qualifier, caller, parameters.tenant)
         if target is None:
             return self._serve_later(parameters, caller, request_id, request, response)
-        if parameters.function.account != caller.account:
-            require_permission(target, parameters.qualifier, caller)
         self._begin(parameters, target, payload, request_id, request=request, response=response)
         return None
 
@@ -64,7 +62,7 @@ class InvokeApi:
         self, parameters: InvokeParameters, caller: Caller, request_id: RequestId, request: Request, response: Response
     ) -> None:
         payload = await read_payload(request, parameters, REQUEST_PAYLOAD_BYTES)
-        target = await self._targets.find(parameters.function, parameters.qualifier, caller)
+        target = await self._targets.find(parameters.function, parameters.qualifier, caller, parameters.tenant)
         self._begin(parameters, target, payload, request_id, request=request, response=response)
 
     def _begin(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ondol.aws.identity import Caller
 from ondol.control.api import Control
-from ondol.frontend.directory import Directory, Target, not_found, resolve
+from ondol.frontend.directory import Directory, Target, for_tenant, not_found, resolve
 from ondol.model.errors import AccessDenied
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.function_url import FunctionUrl
@@ -26,26 +26,30 @@ class Targets:
     def forget(self, function: FunctionKey) -> None:
         self._directory.forget(function)
 
-    def held(self, function: FunctionKey, qualifier: str | None) -> Target | None:
-        """None if the function's view is not held. Raises as `resolve`."""
-        return self._directory.target(function, qualifier, self._chance)
+    def held(
+        self, function: FunctionKey, qualifier: str | None, caller: Caller | None = None, tenant: str | None = None
+    ) -> Target | None:
+        """What would run now; None if the function's view is not held. Without a caller its own account asks.
 
-    async def find(self, function: FunctionKey, qualifier: str | None, caller: Caller | None = None) -> Target:
-        """What would run now; without a caller it is the function's own account that asks.
-
-        Raises as `resolve`, and `AccessDenied` for what another account does not have, or does not let it invoke.
+        Raises as `resolve` and `for_tenant`, and `AccessDenied` where another account is not let invoke it.
         """
-        foreign = caller is not None and caller.account != function.account
-        target = self.held(function, qualifier)
-        if target is None:
-            view = await self._control.view(function)
-            if view is None:
-                raise AccessDenied("") if foreign else not_found(function, qualifier)
-            self._directory.adopt(view)
-            target = resolve(view, qualifier, self._chance())
-        if caller is not None and foreign:
-            require_permission(target, qualifier, caller)
-        return target
+        target = self._directory.target(function, qualifier, self._chance)
+        return None if target is None else _checked(target, qualifier, caller, tenant)
+
+    async def find(
+        self, function: FunctionKey, qualifier: str | None, caller: Caller | None = None, tenant: str | None = None
+    ) -> Target:
+        """As `held`, asking control for a view that is not. Raises `AccessDenied` too for what another account does
+        not have."""
+        target = self.held(function, qualifier, caller, tenant)
+        if target is not None:
+            return target
+        view = await self._control.view(function)
+        if view is None:
+            foreign = caller is not None and caller.account != function.account
+            raise AccessDenied("") if foreign else not_found(function, qualifier)
+        self._directory.adopt(view)
+        return _checked(resolve(view, qualifier, self._chance()), qualifier, caller, tenant)
 
     async def url(self, id: str) -> tuple[FunctionView, FunctionUrl] | None:
         """The function URL with this id."""
@@ -59,7 +63,15 @@ class Targets:
         return found
 
 
-def require_permission(target: Target, qualifier: str | None, caller: Caller) -> None:
+def _checked(target: Target, qualifier: str | None, caller: Caller | None, tenant: str | None) -> Target:
+    if caller is not None and caller.account != target.view.key.account:
+        _require_permission(target, qualifier, caller)
+    if tenant is not None or target.version.per_tenant:
+        return for_tenant(target, tenant)
+    return target
+
+
+def _require_permission(target: Target, qualifier: str | None, caller: Caller) -> None:
     """Raises `AccessDenied` unless the function's policy lets another account invoke it under this name."""
     principal = Principal(account=caller.account, arn=caller.identity)
     if not target.view.permits(qualifier, INVOKE, principal):

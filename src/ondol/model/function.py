@@ -115,6 +115,21 @@ class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
     image: FunctionImage | None = None
     """What its code is, if not a package."""
 
+    per_tenant: bool = False
+    """Its environments serve one tenant each (AWS: TenantIsolationMode PER_TENANT)."""
+
+    tenant: str | None = None
+    """Whom its environments serve, of a version that runs per tenant."""
+
+    def of_tenant(self, tenant: str) -> "FunctionVersion":
+        """As it runs for one tenant: its id is another for each, so that no environment is assigned across them."""
+        return msgspec.structs.replace(self, id=VersionId(f"{self.id}/{tenant}"), tenant=tenant)
+
+    @property
+    def common_id(self) -> VersionId:
+        """The id that it has for all tenants together."""
+        return self.id if self.tenant is None else VersionId(self.id.removesuffix(f"/{self.tenant}"))
+
     @property
     def arn(self) -> str:
         """The ARN qualified with the version."""

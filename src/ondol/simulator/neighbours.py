@@ -101,7 +101,7 @@ class _Functions:
             self._accepted[request] = self._clock.now()
             await service.accept(Event(request, neighbour.key, None, b"{}", self._clock.wall()))
 
-    async def find(self, function: FunctionKey, qualifier: str | None) -> "_Function":
+    async def find(self, function: FunctionKey, qualifier: str | None, tenant: str | None = None) -> "_Function":
         return self._runnable[function]
 
     def begins(self, request: RequestId) -> None:

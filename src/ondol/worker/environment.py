@@ -333,7 +333,7 @@ class EnvironmentShell:
         assert self._next is not None
         assert self._source is not None
         source, self._source = self._source, None
-        fields = _next_fields(head, self.version.traced, self._clock.wall(), remaining_ns // MILLISECOND)
+        fields = _next_fields(head, self.version, self._clock.wall(), remaining_ns // MILLISECOND)
         if self._machine.extensions is not None:
             self._trace = dict(fields)["Lambda-Runtime-Trace-Id"]
         payload = source.first
@@ -431,14 +431,16 @@ class EnvironmentShell:
         self._stopped(self)
 
 
-def _next_fields(head: InvocationHead, traced: bool, now_ms: int, remaining_ms: int) -> Fields:
+def _next_fields(head: InvocationHead, version: FunctionVersion, now_ms: int, remaining_ms: int) -> Fields:
     fields = [
         ("Content-Type", "application/json"),
         ("Lambda-Runtime-Aws-Request-Id", head.request_id),
         ("Lambda-Runtime-Deadline-Ms", str(now_ms + remaining_ms)),
         ("Lambda-Runtime-Invoked-Function-Arn", head.invoked_arn),
-        ("Lambda-Runtime-Trace-Id", trace_header(head.trace, traced, head.request_id, now_ms // 1000)),
+        ("Lambda-Runtime-Trace-Id", trace_header(head.trace, version.traced, head.request_id, now_ms // 1000)),
     ]
     if head.client_context is not None:
         fields.append(("Lambda-Runtime-Client-Context", head.client_context))
+    if version.tenant is not None:
+        fields.append(("Lambda-Runtime-Aws-Tenant-Id", version.tenant))
     return fields

@@ -134,6 +134,7 @@ class JsonLines:
     def __init__(self, version: FunctionVersion, runtime_version: str) -> None:
         self._version = version
         self._runtime_version = runtime_version
+        self._tenant = {} if version.tenant is None else {"tenantId": version.tenant}
         self._all = (version.logs.system_level or "INFO") in {"INFO", "DEBUG"}
 
     def init_start(self, time: WallTime) -> str:
@@ -169,7 +170,9 @@ class JsonLines:
         return self._line(time, "platform.extension", record)
 
     def start(self, time: WallTime, request: RequestId) -> str:
-        return self._line(time, "platform.start", {"requestId": request, "version": self._version.version})
+        return self._line(
+            time, "platform.start", {"requestId": request, "version": self._version.version, **self._tenant}
+        )
 
     def end(self, time: WallTime, report: Report) -> list[str]:
         metrics: dict[str, float | int] = {
@@ -180,7 +183,12 @@ class JsonLines:
         }
         if report.init_ns is not None:
             metrics["initDurationMs"] = round(report.init_ns / MILLISECOND, 3)
-        record: dict[str, object] = {"requestId": report.request, "metrics": metrics, "status": "success"}
+        record: dict[str, object] = {
+            "requestId": report.request,
+            "metrics": metrics,
+            "status": "success",
+            **self._tenant,
+        }
         if report.failure is not None:
             record["status"] = STATUS.get(report.failure.kind, "error")
             record["errorType"] = report.failure.error_type

@@ -341,7 +341,7 @@ class ManagerMachine:
         """Only these versions of the function are current: environments of others take no more invocations."""
         commands: list[Command] = []
         for environment in list(self._by_function.get(function, {}).values()):
-            if environment.version.id in current or environment.retired:
+            if environment.version.common_id in current or environment.retired:
                 continue
             environment.retired = True
             if environment.state is State.STARTING and environment.debugged and environment.worker is not None:

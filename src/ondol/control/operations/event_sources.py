@@ -22,7 +22,7 @@ from ondol.control.event_sources import (
     function_arn,
 )
 from ondol.control.operations.lookup import Answer, Operations, Parameters, key_of
-from ondol.control.policy import check_tags
+from ondol.control.policy import check_shared, check_tags
 from ondol.control.registry import Registry
 from ondol.model.errors import (
     InvalidParameterValue,
@@ -147,6 +147,7 @@ class EventSourceOperations:
         stored = self._functions.catalog.get(mapping.function)
         if stored is None or not _has(stored, mapping.qualifier):
             raise InvalidParameterValue("Function does not exist")
+        check_shared(stored.record.settings.tenancy, "An event source mapping")
         try:
             await self._pollers.check(mapping, _timeout_s(stored, mapping.qualifier))
         except SourceRefused as error:

@@ -1,4 +1,4 @@
-"""docs/clients.md, followed as it is written."""
+"""Pages of docs/, followed as they are written."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from ondol_process import RUNTIME, OndolProcess
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "clients.md"
+DOCS = ROOT / "docs"
 PROGRAMS = tuple(ROOT / place / "bin" for place in (".venv", ".venvs/clients", ".venvs/chalice"))
 NODE_MODULES = ROOT / ".venvs" / "node" / "node_modules"
 """What the page installs, as `tests/prepare.py` has done."""
@@ -21,14 +21,15 @@ _BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INSTALL = re.compile(r"^(?:pip|npm) install .*\n", re.MULTILINE)
 
 
-def follow(title: str, ondol: OndolProcess, place: Path) -> list[str]:
-    """Type all that a section says, in an empty directory; the answer is every line that was printed.
+def follow(page: str, title: str | None, ondol: OndolProcess, place: Path) -> list[str]:
+    """Type all that a section says, or a page that has none, in an empty directory; the answer is every line that was
+    printed.
 
     Only what installs a client is left out. A command that fails fails the test.
     """
     (place / "node_modules").symlink_to(NODE_MODULES)
-    parts = _SECTION.split(PAGE.read_text())
-    blocks = _BLOCK.findall(parts[parts.index(title) + 1])
+    parts = _SECTION.split((DOCS / page).read_text())
+    blocks = _BLOCK.findall(parts[0] if title is None else parts[parts.index(title) + 1])
     script = SQS + "".join(_INSTALL.sub("", block) for block in blocks)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     own = {
