@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 SEEDS ?= 10000
+KILLS ?= 200
 # Tests wait more than they compute.
 JOBS ?= $(shell expr $$(nproc) + 1)
 PYTEST := $(BIN)/pytest -q -n $(JOBS) --dist loadfile
@@ -51,8 +52,9 @@ test: setup ## All tests, on real sandboxes and real servers
 sim: setup ## Replay a million invocations over a thousand workers
 	$(BIN)/python -m ondol.simulator
 
-campaign: setup ## Kill ondol at seeded moments, and count the events that are lost: SEEDS=10000
+campaign: setup ## Kill ondol at seeded moments, and look for events that are lost: SEEDS=10000 KILLS=200
 	PYTHONPATH=tests $(BIN)/python -m campaign simulated --seeds $(SEEDS)
+	PYTHONPATH=tests $(BIN)/python -m campaign live --kills $(KILLS)
 
 docs: setup ## Write docs/api.md anew, which says what each operation does
 	$(BIN)/python docs/api.py

@@ -32,13 +32,17 @@ class OndolProcess:
         self.endpoint = ""
         self._said_before = 0
 
-    def start(self) -> "OndolProcess":
+    def launch(self) -> None:
+        """Begin to start it, and wait for nothing."""
         command = [*self.program, "up", "--port", "0", "--data-dir", self.data_dir]
         with self._stderr().open("a") as stderr:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **self._settings}
             )
-        assert self.process.stdout is not None
+
+    def start(self) -> "OndolProcess":
+        self.launch()
+        assert self.process is not None and self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith("ondol ready on http://127.0.0.1:"):
             self.kill()
@@ -63,9 +67,12 @@ class OndolProcess:
 
     def stop(self) -> int:
         """Ask it to stop, and wait until it has."""
+        self.ask_to_stop()
+        return self._wait()
+
+    def ask_to_stop(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self._wait()
 
     def kill(self) -> None:
         """As a power cut for the process: no handler runs."""

@@ -6,7 +6,9 @@ The end says what came of it; what failed is followed by the command that repeat
 import argparse
 import logging
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from campaign import simulated
 from ondol.model.errors import OndolError
@@ -31,6 +33,10 @@ def _options() -> argparse.Namespace:
     seeds.add_argument("--seeds", type=int, default=10_000, metavar="N", help="default: 10000")
     seeds.add_argument("--first", type=int, default=0, metavar="SEED", help="default: 0")
     seeds.set_defaults(run=_simulated)
+    kills = campaigns.add_parser("live", help="a real ondol")
+    kills.add_argument("--kills", type=int, default=200, metavar="N", help="default: 200")
+    kills.add_argument("--seed", type=int, default=0, help="of all kills together (default: 0)")
+    kills.set_defaults(run=_live)
     return parser.parse_args()
 
 
@@ -49,6 +55,22 @@ def _simulated(options: argparse.Namespace) -> bool:
             told = time.monotonic()
             print(f"{number:>6} seeds: {figures}", flush=True)
     return right
+
+
+def _live(options: argparse.Namespace) -> bool:
+    from campaign.live import LiveCampaign  # noqa: PLC0415 (boto3 takes its time, and the other campaign needs none)
+
+    with tempfile.TemporaryDirectory() as directory, LiveCampaign(Path(directory), options.seed) as campaign:
+        for number in range(1, options.kills + 1):
+            when = campaign.round()
+            print(f"{number:>4} killed while it {when}: {campaign.ledger.figures()}", flush=True)
+        wrong = campaign.finish()
+        print(f"{options.kills:>4} kills: {campaign.ledger.figures()}")
+    for each in wrong:
+        print(each)
+    if wrong:
+        print(f"  again: {AGAIN} live --kills {options.kills} --seed {options.seed}")
+    return not wrong
 
 
 if __name__ == "__main__":

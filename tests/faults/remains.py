@@ -25,7 +25,7 @@ def in_use(wanted: set[str], before: int) -> set[str]:
 
     The kernel gives the number of a namespace that is gone to the next one that anybody makes.
     """
-    old = [entry for entry in PROC.iterdir() if entry.name.isdigit() and _started(entry) < before]
+    old = [entry for entry in PROC.iterdir() if entry.name.isdigit() and _started(entry) < before and _lives(entry)]
     return wanted & _namespaces_of(old)
 
 
@@ -51,7 +51,7 @@ def of_directory(data_dir: Path, pids: set[int]) -> list[str]:
     """Whatever is still there of the ondol that had this data directory and these processes."""
     status = data_dir.stat()
     tag = f"ondol-{status.st_dev:x}-{status.st_ino:x}"
-    left = [f"process {pid}" for pid in pids if (PROC / str(pid)).exists()]
+    left = [f"process {pid}" for pid in pids if _lives(PROC / str(pid))]
     left += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(data_dir) in line]
     for directory, names, _ in os.walk("/sys/fs/cgroup"):
         left += [f"{directory}/{name}" for name in names if tag in name]
@@ -59,6 +59,14 @@ def of_directory(data_dir: Path, pids: set[int]) -> list[str]:
         str(loop) for loop in Path("/sys/block").glob("loop*/loop/backing_file") if str(data_dir) in _backing(loop)
     ]
     return left
+
+
+def _lives(process: Path) -> bool:
+    """One that has ended holds nothing, even if whoever it was left to has not taken note yet: some take seconds."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _backing(loop: Path) -> str:

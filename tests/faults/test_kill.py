@@ -20,6 +20,7 @@ from processes import descendants
 
 ROUNDS = 50
 NAMES = ("a", "b", "c")
+PATIENT = {"Delay": 0.02, "MaxAttempts": 1_000}
 
 
 def code(number: int) -> bytes:
@@ -74,14 +75,14 @@ class Client:
             if fresh:
                 self.current[name].add(0)  # 0: it may not be there at all
             raise
-        client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.02})
+        client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=PATIENT)
 
     def update(self, client: Any, name: str) -> None:
         self.number += 1
         self.current[name].add(self.number)
         client.update_function_code(FunctionName=name, ZipFile=code(self.number))
         waiter = client.get_waiter("function_updated_v2")
-        waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.02})
+        waiter.wait(FunctionName=name, WaiterConfig=PATIENT)
         self.current[name] = {self.number}
 
     def publish(self, client: Any, name: str) -> None:
@@ -100,8 +101,8 @@ class Client:
                 assert 0 in numbers, f"{name} was acknowledged and is gone"
                 del self.current[name]
                 continue
-            client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.02})
-            client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.02})
+            client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=PATIENT)
+            client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig=PATIENT)
             runs = json.loads(client.invoke(FunctionName=name)["Payload"].read())
             assert runs in numbers - {0}
             self.current[name] = {runs}

@@ -60,7 +60,7 @@ def test_nothing_is_skipped(kind: str, moto: Moto, tmp_path: Path) -> None:
     seen = Seen(moto)
     sent = [str(number) for number in range(COUNT)]
     with OndolProcess(tmp_path / "data", {"ENDPOINTS_DEFAULT": moto.endpoint}) as ondol:
-        create(ondol.client(), "fn", CODE, Timeout=2, MemorySize=1769)
+        create(ondol.client(), "fn", CODE, Timeout=1, MemorySize=1769)
         if kind == "queue":
             fill_queue(moto, sent)
             mapped(ondol, "fn", "arn:aws:sqs:us-east-1:000000000000:source", BatchSize=5)
@@ -79,7 +79,7 @@ def test_nothing_is_skipped(kind: str, moto: Moto, tmp_path: Path) -> None:
 
 def fill_queue(moto: Moto, bodies: list[str]) -> None:
     sqs = moto.client("sqs")
-    url = sqs.create_queue(QueueName="source", Attributes={"VisibilityTimeout": "2"})["QueueUrl"]
+    url = sqs.create_queue(QueueName="source", Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
     for body in bodies:
         sqs.send_message(QueueUrl=url, MessageBody=body)
 
