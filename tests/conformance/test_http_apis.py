@@ -296,6 +296,9 @@ def test_an_api_is_made_shown_changed_and_deleted(ondol: OndolProcess, echo: str
     assert own(ondol, "GET", path)[0] == 404
     url = made(ondol, name, kind="http", stage="$default", routes=[route("GET", "/a")])
     assert told(call(ondol, url, "/a"))["routeKey"] == "GET /a"
+    revision = own(ondol, "GET", path)[1]["revision"]
+    made(ondol, name, kind="http", stage="$default", routes=[route("GET", "/a")])
+    assert own(ondol, "GET", path)[1]["revision"] == revision
     assert made(ondol, name, kind="http", stage="$default", routes=[route("GET", "/b")]) == url
     assert call(ondol, url, "/a").status == 404 and told(call(ondol, url, "/b"))["routeKey"] == "GET /b"
     _, shown = own(ondol, "GET", path)

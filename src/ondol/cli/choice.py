@@ -35,7 +35,7 @@ def choose(
     if runtime is None or handler is None:
         runtime, handler = _guessed(package, catalog, runtime, handler)
     if nearest and runtime.startswith(("python", "nodejs")):
-        runtime = _nearest(catalog, runtime)
+        runtime = nearest_of(catalog, runtime)
     return Choice(runtime, handler)
 
 
@@ -56,7 +56,8 @@ def newest_python(catalog: "Catalog") -> str:
     return f"3.{max(minors)}" if minors else "3.13"
 
 
-def _nearest(catalog: "Catalog", runtime: str) -> str:
+def nearest_of(catalog: "Catalog", runtime: str) -> str:
+    """The runtime of this machine that will do for it. Raises `CommandFailed`."""
     from ondol.runtimes.catalog import RuntimeMissing  # noqa: PLC0415 - `ondol --help` does without
 
     try:

@@ -61,7 +61,7 @@ class Client:
         self.endpoint = endpoint.rstrip("/")
         self._host, self._port = address.hostname, address.port or _PORTS[address.scheme]
         self._tls = _tls() if address.scheme == "https" else None
-        self._identity = Identity(address.netloc.rpartition("@")[2], operator=operator)
+        self.identity = Identity(address.netloc.rpartition("@")[2], operator=operator)
 
     def account(self) -> str:
         """Whose functions are meant: ondol says it."""
@@ -146,6 +146,11 @@ class Client:
     def status(self) -> dict[str, Any]:
         return self._json(self._request("GET", "/_ondol/status", "lambda"))
 
+    def own(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """An operation that AWS has none for, such as `http-apis/NAME`."""
+        body = b"" if document is None else json.dumps(document).encode()
+        return self._json(self._request(method, f"/_ondol/{path}", "lambda", body=body))
+
     def reset(self) -> dict[str, Any]:
         return self._json(self._request("POST", "/_ondol/reset", "lambda"))
 
@@ -208,7 +213,7 @@ class Client:
         """A connection, and the answer that begins to come on it."""
         asked = urlencode(query) if query else ""
         fields = {"Content-Type": "application/json", **(headers or {})}
-        sent = self._identity.signed(method, path, asked, fields, body, service=service)
+        sent = self.identity.signed(method, path, asked, fields, body, service=service)
         connection = self._connection()
         try:
             connection.connect()

@@ -10,8 +10,10 @@ from ondol.cli.choice import choose
 from ondol.cli.client import DEFAULT_ENDPOINT, Client
 from ondol.cli.console import Progress, say
 from ondol.cli.deployment import current_of, merged, name_of, pip_of, put, ready, variables_of
-from ondol.cli.options import Endpoint, Handler, NearestRuntime, Runtime, Variables
+from ondol.cli.failure import CommandFailed
+from ondol.cli.options import Endpoint, Handler, NearestRuntime, Parameters, Runtime, Variables
 from ondol.cli.package import REQUIREMENTS, DirectorySource, ZipSource, installed, open_source
+from ondol.cli.template import deploy_template, is_template, refuse_with_template
 
 if TYPE_CHECKING:
     from ondol.runtimes.catalog import Catalog
@@ -19,25 +21,45 @@ if TYPE_CHECKING:
 
 def deploy(
     source: Annotated[
-        Path, typer.Argument(metavar="DIR|ZIP", help="The function's files.", show_default=False, exists=True)
+        Path,
+        typer.Argument(
+            metavar="DIR|ZIP|TEMPLATE", help="The function's files, or a template.", show_default=False, exists=True
+        ),
     ],
     *,
-    name: Annotated[str | None, typer.Option(help="The function's name.", show_default="that of DIR or ZIP")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="The function's name, or the stack's.", show_default="that of DIR or ZIP, or of TEMPLATE's DIR"
+        ),
+    ] = None,
     runtime: Runtime = None,
     handler: Handler = None,
     memory: Annotated[int | None, typer.Option(help="In MB.", show_default="128")] = None,
     timeout: Annotated[int | None, typer.Option(help="In seconds.", show_default="3")] = None,
     env: Variables = None,
     nearest_runtime: NearestRuntime = False,
+    parameter: Parameters = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Of a template: show what would be done, and do nothing.")
+    ] = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Create a function, or update it if it is there; wait until it can be invoked.
 
     A directory's requirements.txt is installed into the package. What is not given stays as it is.
+    A template in SAM's form is made so as a whole: functions, layers, HTTP APIs, queues and more.
     """
     from ondol.runtimes.catalog import find  # noqa: PLC0415 - `ondol --help` does without
 
     client = Client(endpoint)
+    if is_template(source):
+        refuse_with_template(runtime=runtime, handler=handler, memory=memory, timeout=timeout, env=env)
+        given = variables_of(parameter or [], "--parameter")
+        deploy_template(client, source, name, given, nearest=nearest_runtime, only_plan=plan)
+        return
+    if parameter or plan:
+        raise CommandFailed(f"--parameter and --plan are for templates, and {source} is none.", 2)
     name = name or name_of(source)
     variables = variables_of(env or [])
     current = current_of(client, name)

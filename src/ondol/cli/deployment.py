@@ -28,12 +28,12 @@ def name_of(source: Path) -> str:
     return name
 
 
-def variables_of(given: list[str]) -> dict[str, str]:
+def variables_of(given: list[str], option: str = "--env") -> dict[str, str]:
     variables = {}
     for item in given:
         key, equals, value = item.partition("=")
         if not key or not equals:
-            raise CommandFailed(f"--env must be KEY=VALUE, not {item!r}.", 2)
+            raise CommandFailed(f"{option} must be KEY=VALUE, not {item!r}.", 2)
         variables[key] = value
     return variables
 

@@ -1,7 +1,5 @@
 """`ondol dev`: a directory that is a function: deployed again at each save, its log shown meanwhile."""
 
-import threading
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -12,35 +10,49 @@ from ondol.cli.console import Progress, say
 from ondol.cli.deployment import current_of, name_of, variables_of
 from ondol.cli.failure import CommandFailed
 from ondol.cli.feed import Feed, JsonFeed, TextFeed
-from ondol.cli.logs import LogReader, group_of
-from ondol.cli.options import Endpoint, Handler, Json, NearestRuntime, Runtime, Variables
+from ondol.cli.log_tail import LogTail
+from ondol.cli.logs import group_of
+from ondol.cli.options import Endpoint, Handler, Json, NearestRuntime, Parameters, Runtime, Variables
+from ondol.cli.template import is_template, refuse_with_template
+from ondol.cli.template_dev import TemplateBench, dev_template
 from ondol.cli.watcher import Watcher
 from ondol.cli.workbench import Wanted, Workbench
-
-_LOG_POLL_S = 0.2
 
 
 def dev(
     directory: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="The function's files.", show_default=False, exists=True, file_okay=False),
+        typer.Argument(
+            metavar="DIR|TEMPLATE", help="The function's files, or a template.", show_default=False, exists=True
+        ),
     ],
     *,
-    name: Annotated[str | None, typer.Option(help="The function's name.", show_default="that of DIR")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The function's name, or the stack's.", show_default="that of DIR")
+    ] = None,
     runtime: Runtime = None,
     handler: Handler = None,
     env: Variables = None,
     nearest_runtime: NearestRuntime = False,
+    parameter: Parameters = None,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
     as_json: Json = False,
 ) -> None:
     """Deploy a directory, and again each time that something in it is saved; show what the function logs.
 
-    Ctrl-C ends it. The function stays.
+    Of a template all that it makes, and again what a save changes. Ctrl-C ends it. What was deployed stays.
     """
     from ondol.runtimes.catalog import find  # noqa: PLC0415 - `ondol --help` does without
 
     client = Client(endpoint)
+    if is_template(directory):
+        refuse_with_template(runtime=runtime, handler=handler, env=env)
+        given = variables_of(parameter or [], "--parameter")
+        shown: Feed = JsonFeed() if as_json else TextFeed(directory.parent)
+        dev_template(TemplateBench(client, directory, name, given, nearest=nearest_runtime, feed=shown))
+        return
+    if not directory.is_dir():
+        raise CommandFailed(f"{directory} is neither a directory nor a template.", 2)
     name = name or name_of(directory)
     wanted = Wanted(runtime, handler, nearest_runtime, variables_of(env or []))
     current = current_of(client, name)
@@ -67,29 +79,3 @@ def dev(
         return
     finally:
         log.stop()
-
-
-class LogTail:
-    """Shows what a function logs from now on, on a thread of its own."""
-
-    def __init__(self, client: Client, feed: Feed, group: str) -> None:
-        self._reader = LogReader(client, group, int(time.time() * 1000))
-        self._feed = feed
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(_LOG_POLL_S):
-            try:
-                for event in self._reader.unseen():
-                    self._feed.log(event)
-            except CommandFailed:
-                continue  # nothing was logged yet, or ondol is away, which the next save will say

@@ -45,8 +45,20 @@ class Feed(Protocol):
         """These files cannot be compiled, and so nothing was deployed."""
         ...
 
+    def changed(self, done: str, kind: str, name: str) -> None:
+        """Something else that a template makes was created, updated or deleted."""
+        ...
+
+    def address(self, method: str, url: str, function: str) -> None:
+        """Where a function is called over HTTP."""
+        ...
+
     def failed(self, reason: str) -> None:
         """What was saved could not be deployed."""
+        ...
+
+    def of(self, function: str, directory: Path) -> "Feed":
+        """The same for one of several functions, whose files are there: what it logs is told as its own."""
         ...
 
     def log(self, event: dict[str, Any]) -> None:
@@ -55,9 +67,21 @@ class Feed(Protocol):
 
 
 class TextFeed:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, label: str = "", lock: "threading.Lock | None" = None) -> None:
         self._directory = directory
-        self._lock = threading.Lock()
+        self._label = label
+        self._lock = lock or threading.Lock()
+
+    def of(self, function: str, directory: Path) -> "TextFeed":
+        return TextFeed(directory, f"{function} ", self._lock)
+
+    def changed(self, done: str, kind: str, name: str) -> None:
+        with self._lock:
+            typer.secho(f"{done} {kind} {name}", fg=typer.colors.GREEN)
+
+    def address(self, method: str, url: str, function: str) -> None:
+        with self._lock:
+            typer.echo(f"{method} {url} calls {function}")
 
     def deployed(self, deployed: Deployed) -> None:
         done = "Created" if deployed.created else "Updated"
@@ -88,7 +112,7 @@ class TextFeed:
         moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
         quiet = event["message"].startswith(PLATFORM_LINES)
         with self._lock:
-            typer.secho(f"{moment.removesuffix('+00:00')}Z ", dim=True, nl=False)
+            typer.secho(f"{moment.removesuffix('+00:00')}Z {self._label}", dim=True, nl=False)
             for line in lines_of(event["message"], str(self._directory), self._source_line):
                 typer.secho(line.text, dim=quiet or None, **_STYLES[line.kind])
 
@@ -101,8 +125,18 @@ class TextFeed:
 
 
 class JsonFeed:
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, function: str | None = None, lock: "threading.Lock | None" = None) -> None:
+        self._function = {} if function is None else {"function": function}
+        self._lock = lock or threading.Lock()
+
+    def of(self, function: str, directory: Path) -> "JsonFeed":
+        return JsonFeed(function, self._lock)
+
+    def changed(self, done: str, kind: str, name: str) -> None:
+        self._say("changed", done=done, kind=kind, name=name)
+
+    def address(self, method: str, url: str, function: str) -> None:
+        self._say("address", method=method, url=url, function=function)
 
     def deployed(self, deployed: Deployed) -> None:
         self._say("deployed", **deployed._asdict())
@@ -115,7 +149,7 @@ class JsonFeed:
         self._say("failed", message=reason)
 
     def log(self, event: dict[str, Any]) -> None:
-        self._say("log", **event)
+        self._say("log", **event, **self._function)
 
     def _say(self, happened: str, **members: Any) -> None:
         with self._lock:

@@ -28,10 +28,10 @@ class Identity:
 
     def __init__(self, authority: str, *, operator: bool) -> None:
         self._authority = authority
-        self._region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        self.region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         ways = (_operators, _own) if operator else (_own, _operators)
         found = next((each for way in ways for each in way(authority)), _NOBODY)
-        self._credentials = Credentials(found.access_key, found.secret, found.token or None)
+        self.credentials = Credentials(found.access_key, found.secret, found.token or None)
 
     def signed(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, *, service: str
@@ -44,8 +44,8 @@ class Identity:
             query,
             fields,
             body,
-            credentials=self._credentials,
-            region=self._region,
+            credentials=self.credentials,
+            region=self.region,
             service=service,
             now=WallTime(time.time_ns() // 1_000_000),
         )

@@ -31,6 +31,9 @@ Handler = Annotated[str | None, typer.Option(help="Such as app.handler.", show_d
 Variables = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="An environment variable; may be repeated.")
 ]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", metavar="KEY=VALUE", help="A template's parameter; may be repeated.")
+]
 NearestRuntime = Annotated[
     bool,
     typer.Option("--nearest-runtime", help="Take the nearest Python of this machine if it lacks the one named."),

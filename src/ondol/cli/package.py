@@ -45,11 +45,12 @@ class DirectorySource:
     def read(self, name: str) -> bytes:
         return self._files[name].read_bytes()
 
-    def zipped(self, added: Path | None, *, small: bool = True) -> bytes:
-        """See `Source`. Not `small`: as quickly as can be."""
+    def zipped(self, added: Path | None, *, small: bool = True, within: str = "") -> bytes:
+        """See `Source`. Not `small`: as quickly as can be. `within`: where in the package all of it is."""
         files = {**(dict(_files(added)) if added else {}), **self._files}
         small = small or sum(path.stat().st_size for path in files.values()) > _STORED_BYTES
-        return zipped((_file(name, path) for name, path in sorted(files.items())), small=small)
+        prefix = f"{within}/" if within else ""
+        return zipped((_file(prefix + name, path) for name, path in sorted(files.items())), small=small)
 
 
 class ZipSource:

@@ -1,5 +1,6 @@
 """What changes in a function's directory: waited for, gathered, and sorted out by what is part of its package."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -13,14 +14,19 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Changes since it was made, none lost in between. Raises `CommandFailed` where a directory cannot be watched."""
+    """Changes since it was made, none lost in between. Raises `CommandFailed` where a directory cannot be watched.
 
-    def __init__(self, directory: Path) -> None:
+    `others` are directories elsewhere that count too; what is in them is named by the way from the first.
+    """
+
+    def __init__(self, directory: Path, others: Iterable[Path] = ()) -> None:
         from watchfiles._rust_notify import RustNotify  # noqa: PLC0415 - `ondol --help` does without
 
         self._directory = directory.resolve()
         try:
-            self._notify: _rust_notify.RustNotify = RustNotify([str(self._directory)], False, False, 0, True, True)
+            self._notify: _rust_notify.RustNotify = RustNotify(
+                [str(self._directory), *(str(other.resolve()) for other in others)], False, False, 0, True, True
+            )
         except OSError as error:
             raise CommandFailed(why_not_watched(directory, error)) from error
 
@@ -45,5 +51,5 @@ class Watcher:
 
 def relevant(directory: Path, paths: Iterable[str]) -> frozenset[str]:
     """Of these paths the ones that are part of the package in a directory, relative to it."""
-    names = (Path(path).relative_to(directory).as_posix() for path in paths if path != str(directory))
+    names = (Path(os.path.relpath(path, directory)).as_posix() for path in paths if path != str(directory))
     return frozenset(filter(belongs, names))

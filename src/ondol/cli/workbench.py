@@ -23,7 +23,7 @@ from ondol.cli.syntax import SyntaxFault
 if TYPE_CHECKING:
     from ondol.runtimes.catalog import Catalog
 
-_OWN_VERSION = f"python3.{sys.version_info.minor}"
+OWN_VERSION = f"python3.{sys.version_info.minor}"
 
 
 class Wanted(NamedTuple):
@@ -118,7 +118,7 @@ class Workbench:
         names = sorted(name for name in changed | self._broken if name.endswith(".py"))
         files = [str(self._directory / name) for name in names]
         faults = syntax.faults(files)
-        if faults and runtime != _OWN_VERSION:
+        if faults and runtime != OWN_VERSION:
             # An older grammar than the function's own would refuse what that one takes.
             found = self._catalog.runtimes.get(runtime)
             interpreter = found.interpreter if found is not None else None

@@ -46,6 +46,8 @@ class HttpApiRegistry:
         """Create or replace it; durable, and every frontend answers by it. Raises `PlatformError`."""
         async with self._lock:
             before = self._apis.get(key)
+            if before is not None and before == api_of(self._secret, key, wanted, before.revision):
+                return before
             try:
                 expected = 0 if before is None else before.revision
                 revision = await self._store.put(http_api_key(key), encode_api(wanted), expected)

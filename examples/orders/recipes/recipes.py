@@ -1,0 +1,3 @@
+"""What both functions know: a layer."""
+
+DISHES = {"bibimbap": "rice, vegetables, egg", "kimchi": "cabbage, chili, time"}

@@ -1,0 +1,126 @@
+"""What invokes a function of a template: routes of HTTP APIs, queues and streams.
+
+Source: AWS SAM developer guide, "EventSource" of AWS::Serverless::Function.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ondol.templates.apis import IMPLICIT_HTTP, IMPLICIT_REST, source_arn
+from ondol.templates.made_function import MadeFunction, permission
+from ondol.templates.making import Making
+from ondol.templates.properties import Properties
+from ondol.templates.steps import Kind, Step
+from ondol.templates.values import UNKNOWN, Attribute
+
+_MAPPED = (
+    *("FilterCriteria", "ScalingConfig", "ProvisionedPollerConfig", "DestinationConfig"),
+    *("SourceAccessConfigurations", "MetricsConfig"),
+)
+_MAPPED_NUMBERS = (
+    *("BatchSize", "MaximumBatchingWindowInSeconds", "MaximumRecordAgeInSeconds", "MaximumRetryAttempts"),
+    *("ParallelizationFactor", "TumblingWindowInSeconds"),
+)
+
+
+def event_steps(making: Making, function: MadeFunction, id: str, event: Properties) -> list[Step]:
+    """The steps of one event; its route, if it has one, goes to the routes of its API."""
+    kind = event.known("Type", required=True)
+    make = _EVENTS.get(kind)
+    if make is None:
+        event.without_effect("Properties")
+        event.wrong(f"{event.place}: ondol does not serve events of type {kind}", event.line_of("Type"))
+        return []
+    properties = event.inside("Properties") or Properties(
+        None, f"{event.place}.Properties", event.line, making.evaluation, making.problems
+    )
+    event.finish()
+    steps = make(making, function, f"{function.id}{id}", properties)
+    properties.finish()
+    return steps
+
+
+def _api(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+    api = _api_of(properties, "RestApiId", IMPLICIT_REST)
+    path, method = properties.known("Path", required=True), properties.known("Method", required=True)
+    return _route(making, function, id, properties, api=api, path=path, method=method, payload=None)
+
+
+def _http_api(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+    api = _api_of(properties, "ApiId", IMPLICIT_HTTP)
+    path, method = properties.known("Path", "$default"), properties.known("Method", "ANY")
+    payload = properties.known("PayloadFormatVersion")
+    return _route(making, function, id, properties, api=api, path=path, method=method, payload=payload)
+
+
+def _route(
+    making: Making,
+    function: MadeFunction,
+    id: str,
+    properties: Properties,
+    *,
+    api: str | None,
+    path: Any,
+    method: Any,
+    payload: Any,
+) -> list[Step]:
+    timeout = properties.number("TimeoutInMillis")
+    if api is None or not isinstance(path, str) or not isinstance(method, str):
+        return []
+    method = method.upper()
+    route = {"method": method, "path": path, "function": function.qualified, "payload": payload, "timeout_ms": timeout}
+    given = {name: value for name, value in route.items() if value is not None}
+    making.routes.setdefault(api, []).append({**given, "line": properties.line})
+    statement = {
+        "Action": "lambda:InvokeFunction",
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": source_arn(making.stack, api, method, path),
+    }
+    return [permission(function, f"{id}Permission", statement, properties.line, api)]
+
+
+def _api_of(properties: Properties, member: str, implicit: str) -> str | None:
+    """The logical name of the API that a route belongs to."""
+    named = properties.value(member)
+    if named is None:
+        return implicit
+    if isinstance(named, Attribute) and named.name == "Ref":
+        return named.resource
+    if named is UNKNOWN:
+        return None
+    properties.wrong(
+        f"{properties.place}.{member} must be a Ref to an API of this template", properties.line_of(member)
+    )
+    return None
+
+
+def _mapping(source: str) -> Callable[[Making, MadeFunction, str, Properties], list[Step]]:
+    """Events that an event source mapping brings; `source` is the member that names what is read."""
+
+    def steps(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+        arn = properties.text(source, required=True)
+        given: dict[str, Any] = {name: properties.number(name) for name in _MAPPED_NUMBERS}
+        given |= {name: properties.object(name) for name in _MAPPED}
+        given["FunctionResponseTypes"] = properties.items("FunctionResponseTypes") or None
+        given["BisectBatchOnFunctionError"] = properties.flag("BisectBatchOnFunctionError")
+        given["StartingPosition"] = properties.known("StartingPosition")
+        given["StartingPositionTimestamp"] = properties.number("StartingPositionTimestamp")
+        given["KMSKeyArn"] = properties.text("KmsKeyArn")
+        members = {
+            "FunctionName": function.qualified,
+            "EventSourceArn": arn,
+            "Enabled": properties.flag("Enabled", True),
+            **{name: value for name, value in given.items() if value is not None},
+        }
+        return [Step(id, Kind.MAPPING, id, members, properties.line, after=function.after)]
+
+    return steps
+
+
+_EVENTS: Mapping[str, Callable[[Making, MadeFunction, str, Properties], list[Step]]] = {
+    "Api": _api,
+    "HttpApi": _http_api,
+    "SQS": _mapping("Queue"),
+    "Kinesis": _mapping("Stream"),
+    "DynamoDB": _mapping("Stream"),
+}
