@@ -43,7 +43,7 @@ def measure(effort: Effort) -> list[Line]:
                 time.sleep(max(0.0, due - time.monotonic()))
                 due += EVERY_S
                 (small if number % 2 else large).append(caller.timed_invoke(name))
-            _end_batch(here, caller, pairs)
+            end_batch(here, caller, pairs)
     return [
         Line(
             name=f"cold start p50, package of {PACKAGE_MB} MB, layer of {LAYER_MB} MB",
@@ -73,7 +73,7 @@ def _publish(caller: Caller, content: bytes) -> str:
     return published
 
 
-def _end_batch(here: Ondol, caller: Caller, pairs: list[tuple[str, str]]) -> None:
+def end_batch(here: Ondol, caller: Caller, pairs: list[tuple[str, str]]) -> None:
     """Check that every call was a cold start, and make room for the next batch's."""
     if (there := len(here.environments())) != 2 * len(pairs):
         raise BenchmarkError(f"{2 * len(pairs)} first calls left {there} environments: not all were cold starts")

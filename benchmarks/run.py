@@ -19,6 +19,7 @@ import dev_loop
 import events
 import idle_count
 import idle_memory
+import image_start
 import many_functions
 import node_latency
 import ordinary_users
@@ -44,6 +45,7 @@ FIGURES = {
         cold_start,
         cold_rate,
         package_size,
+        image_start,
         idle_memory,
         idle_count,
         many_functions,

@@ -305,6 +305,20 @@ def test_a_hostile_image_is_refused_whole(image_client: Any, registry: Registry,
     assert invoke(image_client, name)[1]["edition"] == "first"
 
 
+def test_an_image_that_is_not_whole_fails_the_function_with_the_reason(
+    image_client: Any, folder: Path, images: Images, name: str
+) -> None:
+    image = images.server("partial")
+    layout = write_layout(folder / "partial", image)
+    lost = digest(image.layers[-1]).removeprefix("sha256:")
+    (layout / "blobs" / "sha256" / lost).unlink()
+    image_client.create_function(FunctionName=name, PackageType="Image", Role=ROLE, Code={"ImageUri": f"oci:{layout}"})
+    while (state := image_client.get_function_configuration(FunctionName=name))["State"] == "Pending":
+        pass
+    assert (state["State"], state["StateReasonCode"]) == ("Failed", "InvalidImage")
+    assert state["StateReason"] == f"The image cannot be had: {layout} lacks the layer blobs/sha256/{lost}."
+
+
 def test_what_cannot_be_started_is_told_as_on_aws(image_client: Any, registry: Registry, name: str) -> None:
     def expect(name: str, kind: str, text: str) -> None:
         told, result = invoke(image_client, name)

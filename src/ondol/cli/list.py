@@ -18,7 +18,7 @@ def list_functions(*, endpoint: Endpoint = DEFAULT_ENDPOINT, as_json: Json = Fal
         rows = [
             (
                 function["FunctionName"],
-                function.get("Runtime", "-"),
+                function.get("Runtime", "image" if function.get("PackageType") == "Image" else "-"),
                 function.get("Handler", "-"),
                 f"{function.get('MemorySize', '-')} MB",
                 f"{function.get('Timeout', '-')} s",

@@ -115,7 +115,10 @@ class RegistrySource:
             raise RegistryUnreachable(f"the registry {self._reference.host} cannot be reached: {reason}") from error
 
     def _refused(self, url: str, refusal: urllib.error.HTTPError) -> ImageError:
-        host, name = self._reference.host, f"{self._reference.repository}:{self._reference.manifest}"
+        host, asked = self._reference.host, self._reference.manifest
+        if url.startswith(self._base):
+            asked = url.rpartition("/")[2]
+        name = f"{self._reference.repository}{'@' if _DIGEST.fullmatch(asked) else ':'}{asked}"
         refusal.close()
         if refusal.code in (401, 403):
             return ImageForbidden(f"{host} does not let us have {name}; log in with: docker login {host}")
