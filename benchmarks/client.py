@@ -7,7 +7,7 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -115,6 +115,8 @@ def wrk(
     seconds: int,
     script_name: str = "invoke.lua",
     *,
+    authorization: str = AUTHORIZATION,
+    headers: Mapping[str, str] | None = None,
     may_refuse: bool = False,
 ) -> float:
     """Invocations a second over so many connections that were answered with success.
@@ -123,7 +125,8 @@ def wrk(
     """
     script = Path(__file__).with_name(script_name)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
-    command += [f"http://127.0.0.1:{port}{invoke_path(function)}", AUTHORIZATION, EVENT.decode()]
+    command += [f"http://127.0.0.1:{port}{invoke_path(function)}", authorization, EVENT.decode()]
+    command += [f"{name}: {value}" for name, value in (headers or {}).items()]
     report = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
     rate = re.search(r"Requests/sec: +([\d.]+)", report)
     answered = re.search(r"(\d+) requests in", report)

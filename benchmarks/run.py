@@ -30,6 +30,7 @@ import start_up
 import stream_latency
 import table
 import throughput
+import verified
 import warm_latency
 from figure import Effort, Line
 from harness import BenchmarkError
@@ -39,6 +40,7 @@ FIGURES = {
     for module in (
         warm_latency,
         throughput,
+        verified,
         stream_latency,
         queue_mapping,
         after_idle,

@@ -44,7 +44,7 @@ class OndolProcess:
         self.launch()
         assert self.process is not None and self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line.startswith("ondol ready on http://127.0.0.1:"):
+        if not line.startswith(("ondol ready on http://127.0.0.1:", "ondol ready on https://127.0.0.1:")):
             self.kill()
             if CANNOT in self.complaints():
                 # The same would be said of every test that follows.
@@ -53,6 +53,11 @@ class OndolProcess:
         self.endpoint = line.split()[3]
         self._said_before = len(self._stderr().read_bytes())
         return self
+
+    @property
+    def certificate(self) -> str | None:
+        """The file of the certificate to trust; None where TLS is not spoken."""
+        return self._settings.get("ONDOL_TLS_CERT")
 
     def said(self) -> str:
         """All that it wrote to stderr."""
@@ -105,6 +110,7 @@ class OndolProcess:
             aws_access_key_id=account,
             aws_secret_access_key="secret",
             config=Config(retries={"max_attempts": 0}, read_timeout=60),
+            verify=self.certificate,
         )
 
 

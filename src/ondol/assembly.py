@@ -29,10 +29,11 @@ from ondol.aws.runtime_names import accepted_runtimes
 from ondol.aws.s3 import S3Packages
 from ondol.aws.sandbox_network import plan_network
 from ondol.aws.session import Session, Sessions
+from ondol.background import Background
 from ondol.callers.credentials_file import OPERATOR_FILE
 from ondol.callers.service import CallersService
 from ondol.companion import Companion, check_installed
-from ondol.config import Config
+from ondol.config import Config, TlsFiles
 from ondol.control.service import ControlService
 from ondol.counting.service import CountingService
 from ondol.events.courier import AwsCourier
@@ -45,7 +46,7 @@ from ondol.frontend.own_invocations import OwnInvocations
 from ondol.frontend.sandbox_door import SandboxDoor
 from ondol.frontend.service import FrontendService
 from ondol.frontend.targets import Targets
-from ondol.http import HttpCommons, Request, Response
+from ondol.http import Certificate, CertificateError, HttpCommons, Request, Response, load_certificate
 from ondol.linux.capabilities import drop_all
 from ondol.linux.clock import SystemClock
 from ondol.linux.process import open_as_many_files_as_allowed
@@ -246,8 +247,8 @@ class Platform:
             remote=self._remote,
         )
 
-    async def open(self) -> int:
-        """Start everything; the answer is the port that is served."""
+    async def open(self, certificate: Certificate | None) -> int:
+        """Start everything, and speak TLS with this certificate; the answer is the port that is served."""
         await self.callers.open()
         await self.counting.open()
         await self.worker.open(self.manager)
@@ -260,7 +261,7 @@ class Platform:
         self.pollers.open(self._own_invocations)
         await self.control.open()
         await self.triggers.open(self.events)
-        port = await self.frontend.open(self._config.host, self._config.port)
+        port = await self.frontend.open(self._config.host, self._config.port, certificate)
         self.events.open()
         return port
 
@@ -326,15 +327,16 @@ class Platform:
 def run(config: Config) -> int:
     """Serve until a signal asks to stop; the answer is the exit code.
 
-    Raises `SandboxError`, `StoreError`, `CompanionError` and OSError.
+    Raises `SandboxError`, `StoreError`, `CompanionError`, `CertificateError` and OSError.
     """
+    certificate = None if config.tls is None else load_certificate(config.tls.certificate, config.tls.key)
     if config.companion is not None:
         check_installed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config))
+        return runner.run(_serve(config, certificate))
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, certificate: Certificate | None) -> int:
     stop = _Stop(asyncio.get_running_loop())
     open_as_many_files_as_allowed()
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -345,7 +347,7 @@ async def _serve(config: Config) -> int:
     await driver.open(catalog.of_this_machine)
     drop_all()
     async with _accompanied(config) as completed:
-        return await _serve_platform(completed, stop, clock, catalog, driver)
+        return await _serve_platform(completed, stop, clock, catalog, driver, certificate=certificate)
 
 
 @contextlib.asynccontextmanager
@@ -362,7 +364,15 @@ async def _accompanied(config: Config) -> AsyncIterator[Config]:
         companion.close()
 
 
-async def _serve_platform(config: Config, stop: "_Stop", clock: Clock, catalog: Catalog, driver: JailDriver) -> int:
+async def _serve_platform(
+    config: Config,
+    stop: "_Stop",
+    clock: Clock,
+    catalog: Catalog,
+    driver: JailDriver,
+    *,
+    certificate: Certificate | None,
+) -> int:
     store = await SqliteStore.open(config.data_dir / "store.db")
     blobs = await DirectoryBlobs.open(config.data_dir / "blobs")
     network = plan_network(config.network, config.allow_hosts, config.endpoints)
@@ -379,7 +389,7 @@ async def _serve_platform(config: Config, stop: "_Stop", clock: Clock, catalog: 
         network=network,
     )
     try:
-        port = await platform.open()
+        port = await platform.open(certificate)
     except OSError:
         await driver.close()
         raise
@@ -388,10 +398,41 @@ async def _serve_platform(config: Config, stop: "_Stop", clock: Clock, catalog: 
         _tell(shortfall)
     # What is alive now stays alive: no later collection need look at it.
     gc.freeze()
-    print(f"ondol ready on http://{config.host}:{port}", flush=True)
-    await stop.asked()
+    print(f"ondol ready on {_address(config, port)}", flush=True)
+    with _reloading(config.tls, platform.frontend):
+        await stop.asked()
     await platform.close(DRAIN_S)
     return stop.exit_code
+
+
+def _address(config: Config, port: int) -> str:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"{'http' if config.tls is None else 'https'}://{host}:{port}"
+
+
+@contextlib.contextmanager
+def _reloading(files: TlsFiles | None, frontend: FrontendService) -> Iterator[None]:
+    """Read the certificate again at each SIGHUP; one that cannot be used changes nothing."""
+    if files is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    reading = Background("reading the certificate again")
+
+    async def reload() -> None:
+        try:
+            frontend.present(await asyncio.to_thread(load_certificate, files.certificate, files.key))
+        except CertificateError as error:
+            _tell(f"{error}; the certificate from before stays")
+        else:
+            _tell(f"{files.certificate} was read again")
+
+    loop.add_signal_handler(signal.SIGHUP, lambda: reading.spawn(reload()))
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        reading.cancel()
 
 
 async def _link_secret(store: Store) -> str:

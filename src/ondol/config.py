@@ -34,7 +34,15 @@ _DEFAULT_ENDPOINT = "default"
 _ALLOW_HOSTS = "network.allow_hosts"
 _CODE_FOLDERS = "code.folders"
 _NETWORK_MODE = "network.mode"
-_FLAGS = {_ALLOW_HOSTS: "allow-host", _CODE_FOLDERS: "hot-reload", _NETWORK_MODE: "network"}
+_TLS_CERTIFICATE = "tls.cert"
+_TLS_KEY = "tls.key"
+_FLAGS = {
+    _ALLOW_HOSTS: "allow-host",
+    _CODE_FOLDERS: "hot-reload",
+    _NETWORK_MODE: "network",
+    _TLS_CERTIFICATE: "tls-cert",
+    _TLS_KEY: "tls-key",
+}
 """Flags that are not called as their setting."""
 
 _SIGNING_NAME = re.compile(r"[a-z0-9-]+", re.ASCII)
@@ -69,16 +77,24 @@ class RuntimeImage(msgspec.Struct, frozen=True):
     """Where it is set, for who has to say that it cannot be."""
 
 
+class TlsFiles(msgspec.Struct, frozen=True):
+    """Where the listener's certificate and its key are, in PEM."""
+
+    certificate: Path
+    key: Path
+
+
 class Config(msgspec.Struct, frozen=True):
     data_dir: Path
     worker: WorkerConfig
     host: str = "127.0.0.1"
-    """A loopback address: on others ondol does not listen yet."""
+    """A loopback address; another one only with verified callers and TLS."""
 
     port: int = DEFAULT_PORT
     """0: one that is free."""
 
     auth: AuthMode = AuthMode.NONE
+    tls: TlsFiles | None = None
     nearest_runtime: bool = False
     """Run a function on another interpreter of the same language if this machine lacks the one it names."""
 
@@ -124,6 +140,8 @@ _SETTINGS: Mapping[str, _Setting] = {
     "host": _Setting(str),
     "port": _Setting(int, 0, 65535),
     "data_dir": _Setting(str),
+    _TLS_CERTIFICATE: _Setting(str),
+    _TLS_KEY: _Setting(str),
     "auth": _Setting(str, choices=tuple(AuthMode)),
     "nearest_runtime": _Setting(bool),
     "with": _Setting(str, field="companion", choices=(MOTO,)),
@@ -261,11 +279,8 @@ def _checked(name: str, value: Any, where: str, base: Path | None = None) -> Any
         raise ConfigError(f"{where} must be {bounds}, not {value!r}.")
     if choices and value not in choices:
         raise ConfigError(f"{where} must be {' or '.join(choices)}, not {value!r}.")
-    if name == "host" and isinstance(value, str) and not _is_loopback(value):
-        raise ConfigError(
-            f"{where} is {value!r}, but ondol listens on loopback addresses only (127.0.0.1, ::1 or localhost): "
-            "it does not verify signatures yet, so whoever reached it could run code here."
-        )
+    if name in {_TLS_CERTIFICATE, _TLS_KEY}:
+        return str((base or Path()).absolute() / Path(str(value)).expanduser())
     return value
 
 
@@ -320,7 +335,7 @@ def _is_loopback(host: str) -> bool:
 
 def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """The configuration that these settings make, in the units of the model."""
-    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code", "events")
+    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code", "events", "tls")
     tables: dict[str, dict[str, Any]] = {name: {} for name in names}
     servers: dict[str, Endpoint] = {}
     runtimes: dict[str, RuntimeImage] = {}
@@ -336,6 +351,8 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         tables[table][setting.field or key] = value if setting.unit is None else round(value * setting.unit)
     top = tables[""]
     top["auth"] = AuthMode(top.get("auth", AuthMode.NONE))
+    tls = _tls(tables["tls"])
+    _check_reach(top.get("host", ""), top["auth"], tls)
     data_dir = Path(top.pop("data_dir", None) or _default_data_dir(environ)).expanduser().absolute()
     port = top.get("port", DEFAULT_PORT)
     for service, server in servers.items():
@@ -348,6 +365,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         endpoints=Endpoints(servers, default),
         credentials=_credentials(environ),
         worker=WorkerConfig(**{"memory_mb": _memory_mb(), "processors": _processors()} | tables["worker"]),
+        tls=tls,
         runtimes=runtimes,
         limits=AccountLimits(**tables["limits"]),
         keep_alive=KeepAlive(**tables["keep_alive"]),
@@ -378,6 +396,27 @@ def _network(table: Mapping[str, Any]) -> Mapping[str, Any]:
             f"{_ALLOW_HOSTS} has port {NAMES_PORT}, at which functions ask for names: in nat it is taken."
         )
     return {**table, "network": mode}
+
+
+def _tls(table: Mapping[str, Any]) -> TlsFiles | None:
+    """`[tls]`, in which neither is of use alone."""
+    if not table:
+        return None
+    if len(table) == 1:
+        given, missing = ("cert", "key") if "cert" in table else ("key", "cert")
+        raise ConfigError(f"tls.{given} is set (--tls-{given}), and tls.{missing} is not (--tls-{missing}).")
+    return TlsFiles(Path(table["cert"]), Path(table["key"]))
+
+
+def _check_reach(host: str, auth: AuthMode, tls: TlsFiles | None) -> None:
+    """Other machines reach ondol only where every caller is verified, and nobody listens in."""
+    missing = [] if auth is AuthMode.SIGV4 else ["--auth sigv4"]
+    missing += [] if tls is not None else ["TLS (--tls-cert and --tls-key)"]
+    if host and missing and not _is_loopback(host):
+        raise ConfigError(
+            f"host is {host!r}, which other machines may reach: for that ondol needs --auth sigv4 and TLS, and "
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing (or listen on 127.0.0.1)."
+        )
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:

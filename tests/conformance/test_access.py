@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from verified import Key, operator_of
+from signed_calls import Key, operator_of
 
 from ondol_process import OndolProcess, create
 

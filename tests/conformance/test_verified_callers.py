@@ -1,11 +1,15 @@
-"""Callers whose signatures are verified: who gets in, as whom, to do what; and what others try."""
+"""Callers whose signatures are verified, over TLS: who gets in, as whom, to do what; and what others try."""
 
 import hashlib
 import json
+import signal
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,9 +19,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from lambda_calls import error_of, invoke
+from signed_calls import LIST, Key, ask, make_key, operator_of, revoke, running, send
 from test_access import SIGNED
-from verified import LIST, Key, ask, make_key, operator_of, revoke, running, send
 
+from certificates import make_certificate
 from ondol_process import OndolProcess, create
 
 ECHO = "def h(event, context): return event"
@@ -42,15 +47,28 @@ class Keeps(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        size = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(size)
-        if len(body) == size:
+        body = self._body()
+        if body is not None:
             self.server.kept.append((self.command, self.path, body))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     do_PUT = do_POST = do_DELETE = do_GET
+
+    def _body(self) -> bytes | None:
+        """None if it breaks off."""
+        if "Transfer-Encoding" not in self.headers:
+            size = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(size)
+            return body if len(body) == size else None
+        pieces = []
+        while line := self.rfile.readline():
+            piece = self.rfile.read(int(line, 16) + 2)
+            if line == b"0\r\n":
+                return b"".join(pieces)
+            pieces.append(piece[:-2])
+        return None
 
 
 @pytest.fixture(scope="module")
@@ -298,6 +316,77 @@ def test_the_account_is_the_credentials_own(ondol: OndolProcess, client: Any, ec
     assert invoke(foreign.client(ondol), arn, 1)[1] == 1
     another = make_key(ondol, account="111122223333", name="another")
     assert error_of(lambda: another.client(ondol).invoke(FunctionName=arn))["Error"]["Code"] == "AccessDeniedException"
+
+
+# TLS, and under which names
+
+
+def test_who_does_not_speak_tls_is_told_so(ondol: OndolProcess, key: Key) -> None:
+    clear = Key(*key).client(ondol, endpoint=ondol.endpoint.replace("https", "http"))
+    error = error_of(clear.list_functions)
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert error["Error"]["Message"] == "This port speaks TLS: call it with https:// instead of http://."
+
+
+def test_ondol_answers_to_the_names_of_its_certificate(ondol: OndolProcess, key: Key) -> None:
+    for name, ours in (
+        ("ondol.example.com", True),
+        ("a.ondol.example.com:443", True),
+        ("localhost", True),
+        ("a.b.ondol.example.com", False),
+        ("example.com", False),
+        ("ondol.example.com.evil.example", False),
+    ):
+        signed = key.signed(ondol, "GET", LIST, Host=name)
+        answer = send(ondol, "GET", LIST, {**signed, "Host": name})
+        assert answer.status == (200 if ours else 403), name
+
+
+def test_what_ondol_shows_of_itself_is_https(ondol: OndolProcess, key: Key, client: Any, echo: str) -> None:
+    assert client.get_function(FunctionName=echo)["Code"]["Location"].startswith("https://127.0.0.1:")
+    shown = client.create_function_url_config(FunctionName=echo, AuthType="NONE")["FunctionUrl"]
+    assert urlsplit(shown).scheme == "https" and ".lambda-url.us-east-1.localhost:" in shown
+    path = f"/2021-10-31/functions/{echo}/url"
+    headers = key.signed(ondol, "GET", path, Host="ondol.example.com")
+    elsewhere = json.loads(send(ondol, "GET", path, headers).body)["FunctionUrl"]
+    assert elsewhere == f"https://ondol.example.com/_ondol/url/{urlsplit(shown).netloc.partition('.')[0]}/"
+    client.add_permission(
+        FunctionName=echo,
+        StatementId="public",
+        Action="lambda:InvokeFunctionUrl",
+        Principal="*",
+        FunctionUrlAuthType="NONE",
+    )
+    event = json.loads(send(ondol, "GET", urlsplit(elsewhere).path, {"Host": "ondol.example.com"}).body)
+    assert (event["headers"]["x-forwarded-proto"], event["headers"]["x-forwarded-port"]) == ("https", "443")
+    assert send(ondol, "GET", urlsplit(elsewhere).path, {"Host": "evil.example"}).status == 403
+
+
+def test_a_certificate_is_read_again_when_asked_to(ondol: OndolProcess) -> None:
+    assert ondol.process is not None and ondol.certificate is not None
+    file = Path(ondol.certificate)
+    address = ("127.0.0.1", urlsplit(ondol.endpoint).port or 0)
+    before = ssl.get_server_certificate(address)
+    good = make_certificate(file.parent, "127.0.0.1", "localhost", "renewed.example.com")
+    ondol.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "was read again" in ondol.complaints())
+    assert ssl.get_server_certificate(address) == file.read_text() != before
+    key = operator_of(ondol)
+    signed = key.signed(ondol, "GET", LIST, Host="renewed.example.com")
+    assert send(ondol, "GET", LIST, signed).status == 200
+    kept = file.read_text()
+    file.write_text("broken")
+    ondol.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the certificate from before stays" in ondol.complaints())
+    assert ssl.get_server_certificate(address) == kept
+    good.certificate.write_text(kept)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 # How they come and go

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ondol.config import Config, ConfigError, load
-from ondol.model.network import AllowedHost, NetworkMode
+from ondol.config import Config, ConfigError, TlsFiles, load
+from ondol.model.network import AllowedHost, AuthMode, NetworkMode
 from ondol.model.time import MILLISECOND, SECOND
 
 FULL = """
@@ -95,8 +95,12 @@ def test_another_file_is_named_by_a_variable(tmp_path: Path) -> None:
         ("[phases]\ninit_s = inf", ["phases.init_s"]),
         ("nearest_runtime = 1", ["nearest_runtime", "true or false"]),
         ("port = = 1", ["ondol.toml", "not valid TOML"]),
-        ('host = "0.0.0.0"', ["host", "ondol.toml", "loopback"]),
-        ('host = "example.com"', ["host", "loopback"]),
+        ('host = "0.0.0.0"', ["host", "--auth sigv4 and TLS (--tls-cert and --tls-key) are missing"]),
+        ('host = "example.com"\nauth = "sigv4"', ["'example.com'", "and TLS (--tls-cert and --tls-key) is missing"]),
+        ('host = "::"\n[tls]\ncert = "c"\nkey = "k"', ["'::'", "and --auth sigv4 is missing"]),
+        ('[tls]\ncert = "c"', ["tls.cert is set", "tls.key", "--tls-key"]),
+        ('[tls]\nkey = "k"', ["tls.key is set", "tls.cert", "--tls-cert"]),
+        ('auth = "basic"', ["auth", "none or sigv4", "'basic'"]),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -110,6 +114,19 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(tmp_path: Path, text: str
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_addresses_are_fine(host: str) -> None:
     assert load({"host": host}, {}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "ondol.example.com"])
+def test_other_machines_may_come_in_with_verified_callers_and_tls(tmp_path: Path, host: str) -> None:
+    config = from_file(tmp_path, f'host = "{host}"\nauth = "sigv4"\n[tls]\ncert = "c.pem"\nkey = "/etc/k.pem"')
+    assert (config.host, config.auth) == (host, AuthMode.SIGV4)
+    assert config.tls == TlsFiles(tmp_path / "c.pem", Path("/etc/k.pem"))
+    flags = {"host": host, "auth": "sigv4", "tls.cert": "c.pem", "tls.key": "k.pem"}
+    assert load(flags, {}).tls == TlsFiles(Path.cwd() / "c.pem", Path.cwd() / "k.pem")
+    environ = {"ONDOL_HOST": host, "ONDOL_AUTH": "sigv4", "ONDOL_TLS_CERT": "/c", "ONDOL_TLS_KEY": "/k"}
+    assert load({}, environ).tls == TlsFiles(Path("/c"), Path("/k"))
+    with pytest.raises(ConfigError):
+        load({**flags, "auth": "none"}, {})
 
 
 def test_a_wrong_variable_or_flag_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
@@ -66,7 +67,38 @@ def test_names_of_others_are_no_address() -> None:
     ("host", "end"), [("127.0.0.1:4566", ":4566/"), ("localhost", "/"), ("[::1]:80", ":80/"), ("[::1]", "/")]
 )
 def test_a_link_has_the_port_by_which_ondol_was_reached(host: str, end: str) -> None:
-    assert link_to(Front.URL, "abc", HERE, host) == f"http://abc.lambda-url.us-east-1.localhost{end}"
+    domain = f"abc.lambda-url.us-east-1.localhost{end}"
+    assert link_to(Front.URL, "abc", HERE, host, encrypted=False) == f"http://{domain}"
+    assert link_to(Front.URL, "abc", HERE, host, encrypted=True) == f"https://{domain}"
+
+
+@pytest.mark.parametrize("host", ["ondol.example.com", "192.0.2.7:4566", "[2001:db8::1]:80"])
+def test_from_another_machine_a_link_is_by_path(host: str) -> None:
+    link = link_to(Front.API, "abc", HERE, host, encrypted=True)
+    assert link == f"https://{host}/_ondol/http/abc/"
+    assert address_of(host, urlsplit(link).path) == UrlAddress("abc", None, "/", Front.API)
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("ondol.example.com", True),
+        ("ONDOL.example.com:4566", True),
+        ("a.apps.example.com", True),
+        ("apps.example.com", False),
+        ("a.b.apps.example.com", False),
+        ("192.0.2.7:1", True),
+        ("[2001:db8::1]:4566", True),
+        ("[2001:db8::2]", False),
+        ("example.com", False),
+        ("", False),
+        (f"{'a' * 300}.apps.example.com", False),
+    ],
+)
+def test_names_of_a_certificate_are_ours(host: str, ours: bool) -> None:
+    names = frozenset({"ondol.example.com", "*.apps.example.com", "192.0.2.7", "[2001:db8::1]"})
+    assert is_our_name(host, names) is ours
+    assert not is_our_name(host)
 
 
 def test_ids_are_stable_and_tell_nothing() -> None:

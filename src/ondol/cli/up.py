@@ -34,6 +34,13 @@ class Network(enum.StrEnum):
 
 def up(
     *,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="The address to listen at; one that other machines reach needs --auth sigv4 and TLS.",
+            show_default="127.0.0.1",
+        ),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Where to listen; 0 for a free port.", show_default="4566")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything is kept.", show_default="~/.local/share/ondol")
@@ -48,6 +55,12 @@ def up(
             "credentials).",
             show_default="none",
         ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Speak TLS with this certificate (PEM, with its chain).", show_default=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="The certificate's key (PEM, not encrypted).", show_default=False)
     ] = None,
     nearest_runtime: Annotated[
         bool | None,
@@ -94,9 +107,12 @@ def up(
     from ondol.config import ConfigError, load  # noqa: PLC0415 - `ondol --help` does without
 
     flags = {
+        "host": host,
         "port": port,
         "data_dir": None if data_dir is None else str(data_dir),
         "auth": None if auth is None else auth.value,
+        "tls.cert": None if tls_cert is None else str(tls_cert),
+        "tls.key": None if tls_key is None else str(tls_key),
         "nearest_runtime": nearest_runtime,
         "network.allow_hosts": allow_host or None,
         "code.folders": hot_reload or None,
@@ -109,6 +125,7 @@ def up(
         raise CommandFailed(str(error), 2) from error
     from ondol.assembly import run  # noqa: PLC0415 - all of ondol
     from ondol.companion import CompanionError  # noqa: PLC0415
+    from ondol.http import CertificateError  # noqa: PLC0415
     from ondol.sandbox.errors import SandboxError  # noqa: PLC0415
     from ondol.store.protocol import StoreError  # noqa: PLC0415
 
@@ -116,6 +133,8 @@ def up(
         code = run(configuration)
     except ConfigError as error:
         raise CommandFailed(str(error), 2) from error
+    except CertificateError as error:
+        raise CommandFailed(f"{error}. Give others with --tls-cert and --tls-key.", 2) from error
     except SandboxError as error:
         raise CommandFailed(f"ondol cannot make sandboxes here: {error}. Look closer with: ondol doctor") from error
     except CompanionError as error:

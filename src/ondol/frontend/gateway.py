@@ -32,6 +32,7 @@ from ondol.frontend.http_answer import (
     told_headers,
 )
 from ondol.frontend.invocations import Invocation, Invocations
+from ondol.frontend.names import Names
 from ondol.frontend.payloads import WholePayload
 from ondol.frontend.routing import Found, Router, decoded_path, within_stage
 from ondol.frontend.targets import Targets
@@ -42,7 +43,6 @@ from ondol.model.function import FunctionKey
 from ondol.model.http_api import ApiKind, ApiRoute, HttpApi
 from ondol.model.ids import RequestId
 from ondol.model.limits import REQUEST_PAYLOAD_BYTES
-from ondol.model.network import is_our_name
 from ondol.model.policy import INVOKE, SOURCE_ACCOUNT, SOURCE_ARN, Principal
 from ondol.model.time import Clock, WallTime
 
@@ -69,11 +69,14 @@ class _Incoming(msgspec.Struct, frozen=True):
 class Gateway:
     """Answers requests to HTTP APIs, and holds those that were asked for."""
 
-    def __init__(self, *, control: Control, targets: Targets, invocations: Invocations, clock: Clock) -> None:
+    def __init__(
+        self, *, control: Control, targets: Targets, invocations: Invocations, clock: Clock, names: Names
+    ) -> None:
         self._control = control
         self._targets = targets
         self._invocations = invocations
         self._clock = clock
+        self._names = names
         self._held: dict[str, tuple[HttpApi, Router]] = {}
 
     def adopt(self, api: HttpApi) -> None:
@@ -117,7 +120,7 @@ class Gateway:
     async def _find(self, incoming: _Incoming) -> tuple[HttpApi, Router]:
         """Raises `_Refused`."""
         address, request = incoming.address, incoming.request
-        if not is_our_name(request.headers.get("host", "")):
+        if not self._names.mean_us(request.headers.get("host", "")):
             raise _Refused(Refusal.NO_API)
         held = self._held.get(address.id)
         if held is None:

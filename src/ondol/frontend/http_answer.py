@@ -42,11 +42,12 @@ class Manners(msgspec.Struct, frozen=True):
 
 def told_headers(request: Request, *, cookies: bool) -> dict[str, str]:
     """What a function is told of a request's fields, and by whom and where it came in."""
+    scheme, usual_port = ("https", "443") if request.encrypted else ("http", "80")
     headers = {
         **request.headers,
         "x-forwarded-for": source_of(request),
-        "x-forwarded-port": request.headers["host"].rpartition("]")[2].partition(":")[2] or "80",
-        "x-forwarded-proto": "http",
+        "x-forwarded-port": request.headers["host"].rpartition("]")[2].partition(":")[2] or usual_port,
+        "x-forwarded-proto": scheme,
     }
     if not cookies:
         headers.pop("cookie", None)

@@ -54,7 +54,9 @@ class LambdaApi:
             self._link_package(result.get(_LINKED[operation]), owner, request)
         for shown in result.get("FunctionUrlConfigs", (result,)):
             if "FunctionUrl" in shown:
-                shown["FunctionUrl"] = link_to(Front.URL, shown["FunctionUrl"], owner.region, request.headers["host"])
+                shown["FunctionUrl"] = link_to(
+                    Front.URL, shown["FunctionUrl"], owner.region, request.headers["host"], encrypted=request.encrypted
+                )
         return self._wire.reply(operation, result, request_id)
 
     async def _parse(self, match: Match, request: Request) -> dict[str, Any]:
@@ -70,7 +72,7 @@ class LambdaApi:
 
     def _link_package(self, shown: dict[str, Any] | None, owner: Owner, request: Request) -> None:
         if shown is not None and "Location" in shown:
-            endpoint = f"http://{request.headers['host']}"
+            endpoint = f"{'https' if request.encrypted else 'http'}://{request.headers['host']}"
             shown["Location"] = self._links.link(endpoint, owner.region, CodeDigest(shown["Location"]))
 
 

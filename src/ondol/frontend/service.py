@@ -30,6 +30,7 @@ from ondol.frontend.gateway import Gateway
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
+from ondol.frontend.names import Names
 from ondol.frontend.other_services import TARGET, OtherServices
 from ondol.frontend.rights import check_rights, permits_url
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed, check_region
@@ -38,9 +39,16 @@ from ondol.frontend.template_api import TemplateApi, serves_templates
 from ondol.frontend.url_address import Front, address_of
 from ondol.frontend.url_api import UrlApi
 from ondol.frontend.verified_door import QUICK_BYTES, Claimed, VerifiedDoor
-from ondol.http import HttpCommons, HttpLimits, Request, Response, Server
+from ondol.http import Certificate, HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
-from ondol.model.errors import AccessDenied, InvalidSignature, OndolError, ResourceNotFound, UnknownOperation
+from ondol.model.errors import (
+    AccessDenied,
+    InvalidSignature,
+    OndolError,
+    ResourceNotFound,
+    TlsRequired,
+    UnknownOperation,
+)
 from ondol.model.function import FunctionKey, FunctionView
 from ondol.model.http_api import HttpApi
 from ondol.model.ids import CodeDigest, EnvironmentId, RequestId
@@ -56,6 +64,7 @@ RESET_PATH = "/_ondol/reset"
 LARGEST_REQUEST = 6 * 1024**3
 """Bytes: above S3's 5 GB for one object. Operations of ondol's own have far lower limits."""
 
+_SPEAKS_TLS = "This port speaks TLS: call it with https:// instead of http://."
 _NO_NETWORK = "Code in a function reaches nothing but its Runtime API: ondol was started with --network none."
 
 
@@ -98,8 +107,9 @@ class FrontendService:
         self._others = OtherServices(self._logs_wire, log_queries, triggers, endpoints, remote)
         self._invoke = InvokeApi(self._wire, targets, invocations, EventApi(targets, events, clock))
         self._debugging = Debugging(invocations.id, self._wire, targets, manager)
-        self._urls = UrlApi(wire=self._wire, targets=targets, invocations=invocations, clock=clock)
-        self._gateway = Gateway(control=control, targets=targets, invocations=invocations, clock=clock)
+        names = self._names = Names()
+        self._urls = UrlApi(wire=self._wire, targets=targets, invocations=invocations, clock=clock, names=names)
+        self._gateway = Gateway(control=control, targets=targets, invocations=invocations, clock=clock, names=names)
         self._templates = TemplateApi(control)
         self._lambda = LambdaApi(self._wire, control, links)
         self._door = VerifiedDoor(callers, clock)
@@ -107,21 +117,34 @@ class FrontendService:
         self._verifies = verifies
         serve = self._serve_verified if verifies else self._serve
         self._server = Server(serve, HttpLimits(body_bytes=LARGEST_REQUEST), http)
+        self._plain = Server(self._ask_for_tls, HttpLimits(), http)
 
     @property
     def name(self) -> str:
         return self._invocations.id
 
-    async def open(self, host: str, port: int) -> int:
-        """Listen; the answer is the port. Raises OSError if the address is taken."""
+    async def open(self, host: str, port: int, certificate: Certificate | None = None) -> int:
+        """Listen, with a certificate for TLS; the answer is the port. Raises OSError if the address is taken."""
         self._control.register(self)
-        [address, *_] = await self._server.listen(host, port)
+        if certificate is None:
+            [address, *_] = await self._server.listen(host, port)
+        else:
+            self.present(certificate)
+            [address, *_] = await self._server.listen_tls(host, port, certificate, self._plain)
         return address[1]
+
+    def present(self, certificate: Certificate) -> None:
+        """Show this certificate from now on, and answer to its names where callers are verified."""
+        self._server.present(certificate)
+        if self._verifies:
+            self._names.others = certificate.names
 
     async def drain(self, timeout_s: float) -> None:
         """Take no more requests; those in flight, and what runs for clients that left, have so long to end."""
         self._debugging.close()
-        await asyncio.gather(self._server.drain(timeout_s), self._invocations.drain(timeout_s))
+        await asyncio.gather(
+            self._server.drain(timeout_s), self._plain.drain(timeout_s), self._invocations.drain(timeout_s)
+        )
 
     # As a holder of views
 
@@ -184,6 +207,11 @@ class FrontendService:
                 raise
             self._refuse(error, request_id, request, response, service=service)
 
+    def _ask_for_tls(self, request: Request, response: Response) -> None:
+        """Answer who does not speak TLS where it is spoken. Nothing of the request is looked at."""
+        response.closes = True
+        send_reply(response, self._wire.failure(TlsRequired(_SPEAKS_TLS), RequestId(self._new_id())))
+
     # Requests whose callers are verified
 
     def _serve_verified(self, request: Request, response: Response) -> Awaitable[None] | None:
@@ -196,7 +224,7 @@ class FrontendService:
                 return self._gateway.serve(address, request_id, request, response)
             return self._urls.serve(address, request_id, self._identify, request, response)
         try:
-            refuse_web_pages(request.headers)
+            refuse_web_pages(request.headers, self._names.others)
             if request.path.startswith(CODE_PATH) and is_presigned(request.query):
                 self._links.verify(request)
                 return self._guarded(self._download(request, response), request_id, request, response)

@@ -58,7 +58,9 @@ class TemplateApi:
         result = await self._control.perform_own(operation, owner, name, document)
         if operation in _SHOWN:
             for shown in result.get("apis", (result,)):
-                shown["url"] = link_to(Front.API, shown["id"], owner.region, request.headers["host"])
+                shown["url"] = link_to(
+                    Front.API, shown["id"], owner.region, request.headers["host"], encrypted=request.encrypted
+                )
         headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
         return WireReply(200, headers, msgspec.json.encode(result))
 

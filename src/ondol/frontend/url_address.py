@@ -15,6 +15,7 @@ import enum
 import msgspec
 
 from ondol.model.ids import Region
+from ondol.model.network import is_our_name
 
 _OWN = "/_ondol/"
 _END = ".localhost"
@@ -64,7 +65,13 @@ def domain_of(front: Front, id: str, region: Region) -> str:
     return f"{id}{_MARKS[front]}{region}{_END}"
 
 
-def link_to(front: Front, id: str, region: Region, host: str) -> str:
-    """The address as it is shown to somebody who has reached ondol under `host`, with its port."""
+def link_to(front: Front, id: str, region: Region, host: str, *, encrypted: bool) -> str:
+    """The address as it is shown to somebody who has reached ondol under `host`, with its port.
+
+    From another machine names under `localhost` are not ours: there it is by path.
+    """
+    scheme = "https" if encrypted else "http"
+    if not is_our_name(host):
+        return f"{scheme}://{host}{_PATHS[front]}{id}/"
     port = host.rpartition("]")[2].partition(":")[2]
-    return f"http://{domain_of(front, id, region)}{f':{port}' if port else ''}/"
+    return f"{scheme}://{domain_of(front, id, region)}{f':{port}' if port else ''}/"

@@ -24,6 +24,7 @@ from ondol.frontend.http_answer import (
     told_headers,
 )
 from ondol.frontend.invocations import Client, Invocation, Invocations
+from ondol.frontend.names import Names
 from ondol.frontend.payloads import WholePayload
 from ondol.frontend.targets import Targets
 from ondol.frontend.url_address import UrlAddress, domain_of
@@ -42,7 +43,6 @@ from ondol.model.function import FunctionView
 from ondol.model.function_url import FunctionUrl
 from ondol.model.ids import Region, RequestId
 from ondol.model.limits import REQUEST_PAYLOAD_BYTES
-from ondol.model.network import is_our_name
 from ondol.model.policy import INVOKE_URL, URL_AUTH_TYPE, Principal
 from ondol.model.time import Clock, WallTime
 
@@ -65,11 +65,13 @@ class UrlApi:
         targets: Targets,
         invocations: Invocations,
         clock: Clock,
+        names: Names,
     ) -> None:
         self._wire = wire
         self._targets = targets
         self._invocations = invocations
         self._clock = clock
+        self._names = names
 
     async def serve(
         self, address: UrlAddress, request_id: RequestId, identify: Identify, request: Request, response: Response
@@ -94,7 +96,7 @@ class UrlApi:
 
     async def _find(self, address: UrlAddress, request: Request) -> tuple[FunctionView, FunctionUrl]:
         """Raises `AccessDenied` where there is no such URL, and tells no more."""
-        if not is_our_name(request.headers.get("host", "")):
+        if not self._names.mean_us(request.headers.get("host", "")):
             raise AccessDenied("")
         found = await self._targets.url(address.id)
         if found is None or address.region not in {None, found[0].key.region}:

@@ -24,12 +24,15 @@ from ondol.http.limits import HttpLimits
 from ondol.http.request import Peer, Request
 from ondol.http.response import Response
 from ondol.http.server import Handler, Server
+from ondol.http.tls import Certificate, CertificateError, load_certificate
 
 __all__ = [
     "AnswerHead",
     "Body",
     "BodyTooLarge",
     "Calls",
+    "Certificate",
+    "CertificateError",
     "ClientGone",
     "Exchange",
     "Fields",
@@ -47,5 +50,6 @@ __all__ = [
     "Server",
     "ServerGone",
     "ServerSlow",
+    "load_certificate",
     "response_head",
 ]

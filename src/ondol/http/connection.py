@@ -74,7 +74,8 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.alive = True
         peer = transport.get_extra_info("peername")
-        self._parser = RequestParser(self, self._limits, peer[:2] if isinstance(peer, tuple) else None)
+        encrypted = transport.get_extra_info("sslcontext") is not None
+        self._parser = RequestParser(self, self._limits, peer[:2] if isinstance(peer, tuple) else None, encrypted)
         self.deadline = self._sweep.now + self._spans.header
         self._sweep.add(self)
         if not self._server.admit(self):

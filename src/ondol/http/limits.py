@@ -24,6 +24,12 @@ class HttpLimits(msgspec.Struct, frozen=True):
     connections: int = 10_000
     """Open connections of the listener; further ones are told 503."""
 
+    handshakes: int = 1_000
+    """Connections on which nothing but a TLS handshake has come, if that; further ones are closed."""
+
+    handshake_s: float = 10.0
+    """From a connection's opening to the first byte of its TLS handshake, and from that to its end."""
+
     header_s: float = 20.0
     """From a connection's opening, or a request's first byte, to the end of its header."""
 

@@ -34,10 +34,11 @@ def _name(name: bytes) -> str:
 class RequestParser:
     """Fed with what a connection receives; queues each request as soon as its head is complete."""
 
-    def __init__(self, source: Source, limits: HttpLimits, peer: Peer) -> None:
+    def __init__(self, source: Source, limits: HttpLimits, peer: Peer, encrypted: bool = False) -> None:
         self._source = source
         self._limits = limits
         self._peer = peer
+        self._encrypted = encrypted
         self._http = HttpRequestParser(self)
         self._url = b""
         self._fields: dict[str, str] = {}
@@ -211,7 +212,7 @@ class RequestParser:
         if length is not None and length > limits.body_bytes:
             body.error = BodyTooLarge(limits.body_bytes)
         path, _, query = target.partition("?")
-        request = Request(method, target, path, query, version, headers, body, keep_alive, self._peer)
+        request = Request(method, target, path, query, version, headers, body, keep_alive, self._peer, self._encrypted)
         if self._repeated is not None:
             request.repeated, self._repeated = self._repeated, None
         return request

@@ -30,6 +30,9 @@ class Request(msgspec.Struct, eq=False):
     body: Body
     keep_alive: bool
     peer: Peer
+    encrypted: bool = False
+    """It came over TLS."""
+
     repeated: dict[str, list[str]] | None = None
     """Of fields that came more than once, each value by itself; None where none did."""
 

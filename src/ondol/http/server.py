@@ -4,9 +4,9 @@ It decides how many connections there may be and when the last of them is over. 
 """
 
 import asyncio
-import ssl
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 
@@ -15,6 +15,8 @@ from ondol.http.connection import HttpProtocol
 from ondol.http.limits import HttpLimits
 from ondol.http.request import Request
 from ondol.http.response import Response
+from ondol.http.tls import Certificate
+from ondol.http.tls_listener import TlsListener
 
 Handler = Callable[[Request, Response], Awaitable[None] | None]
 """Called on the loop as soon as a request's head is here and those before it on its connection are answered.
@@ -23,6 +25,13 @@ It answers at once or has somebody answer later; an awaitable that it returns is
 and goes to the loop's exception handler; `Refused` becomes its status. A client that goes away cancels nothing: see
 `Request.when_client_gone`.
 """
+
+
+_BACKLOG = 1024
+
+
+class _Listener(Protocol):
+    def close(self) -> None: ...
 
 
 class Spans(msgspec.Struct, frozen=True):
@@ -55,7 +64,7 @@ class Server:
         self.draining = False
         """Every response is the last of its connection."""
 
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[_Listener] = []
         self._connections: set[HttpProtocol] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._all_over: asyncio.Future[None] | None = None
@@ -64,14 +73,30 @@ class Server:
         """A protocol for one new connection."""
         return HttpProtocol(self)
 
-    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> list[tuple[str, int]]:
+    async def listen(self, host: str, port: int) -> list[tuple[str, int]]:
         """Accept connections at the addresses of `host`; 0 takes a free port. Returns what was bound.
 
         Raises OSError if the address is in use or not ours.
         """
-        listener = await self.loop.create_server(self.protocol, host, port, ssl=tls, backlog=1024)
+        listener = await self.loop.create_server(self.protocol, host, port, backlog=_BACKLOG)
         self._listeners.append(listener)
         return [each.getsockname()[:2] for each in listener.sockets]
+
+    async def listen_tls(
+        self, host: str, port: int, certificate: Certificate, plain: "Server"
+    ) -> list[tuple[str, int]]:
+        """As `listen`, for TLS; who does not speak it is served by `plain`, which is to say so."""
+        found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            listening = socket.create_server(address, family=family, backlog=_BACKLOG)
+            self._listeners.append(TlsListener(listening, certificate.context, self, plain))
+        return [each.address for each in self._listeners if isinstance(each, TlsListener)]
+
+    def present(self, certificate: Certificate) -> None:
+        """Show this certificate to who connects from now on."""
+        for each in self._listeners:
+            if isinstance(each, TlsListener):
+                each.context = certificate.context
 
     async def drain(self, timeout_s: float) -> None:
         """Stop accepting, close idle connections, let requests in flight end; after `timeout_s` cut what is left."""

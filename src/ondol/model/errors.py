@@ -135,6 +135,12 @@ class UnrecognizedClient(CallerError):
     code = "UnrecognizedClientException"
 
 
+class TlsRequired(CallerError):
+    """400 of a request in the clear where TLS is spoken. Unmodelled."""
+
+    code = "TlsRequiredException"
+
+
 class InvalidParameter(CallerError):
     """CloudWatch Logs' word for what Lambda calls an invalid parameter value."""
 

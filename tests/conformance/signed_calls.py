@@ -1,8 +1,9 @@
-"""An ondol that verifies its callers, and what they sign with."""
+"""An ondol that verifies its callers, over TLS, and what they sign with."""
 
 import configparser
 import http.client
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from certificates import make_certificate
 from ondol_process import OndolProcess
 
 LIST = "/2015-03-31/functions"
@@ -39,16 +41,17 @@ class Key(NamedTuple):
     access_key: str
     secret: str
 
-    def client(self, ondol: OndolProcess, service: str = "lambda", **settings: Any) -> Any:
+    def client(self, ondol: OndolProcess, service: str = "lambda", endpoint: str | None = None, **settings: Any) -> Any:
         """An unmodified boto3 client that signs with this, and repeats nothing by itself."""
         own = {"retries": {"max_attempts": 0}, "read_timeout": 60, **settings.pop("config", {})}
         return boto3.client(
             service,
-            endpoint_url=ondol.endpoint,
+            endpoint_url=endpoint or ondol.endpoint,
             region_name="us-east-1",
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret,
             config=Config(**own),
+            verify=ondol.certificate,
             **settings,
         )
 
@@ -70,6 +73,9 @@ def operator_of(ondol: OndolProcess) -> Key:
 def send(ondol: OndolProcess, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
     """A request with exactly these fields."""
     connection = http.client.HTTPConnection(urlsplit(ondol.endpoint).netloc, timeout=20)
+    if ondol.certificate is not None:
+        trusted = ssl.create_default_context(cafile=ondol.certificate)
+        connection = http.client.HTTPSConnection(urlsplit(ondol.endpoint).netloc, timeout=20, context=trusted)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
@@ -103,5 +109,7 @@ def revoke(ondol: OndolProcess, key: Key) -> None:
 
 
 def running(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[OndolProcess]:
-    with OndolProcess(directory / "data", {"AUTH": "sigv4", **(settings or {})}) as process:
+    files = make_certificate(directory, "127.0.0.1", "localhost", "ondol.example.com", "*.ondol.example.com")
+    tls = {"TLS_CERT": str(files.certificate), "TLS_KEY": str(files.key)}
+    with OndolProcess(directory / "data", {"AUTH": "sigv4", **tls, **(settings or {})}) as process:
         yield process
