@@ -38,6 +38,7 @@ NOTES = {
     "PutFunctionCodeSigningConfig": "to ondol no package is signed: Enforce lets nothing be deployed",
     "CreateEventSourceMapping": "of SQS, Kinesis, DynamoDB streams: see [event-sources.md](event-sources.md)",
     "PutResourcePolicy": "of functions, versions and aliases; what would not be evaluated in it is refused",
+    "CheckpointDurableExecution": "see [durable-executions.md](durable-executions.md)",
     "CreateFunctionUrlConfig": "see [function-urls.md](function-urls.md)",
 }
 """What is to be known of an operation that is otherwise complete."""

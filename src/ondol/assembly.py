@@ -1,7 +1,8 @@
 """The only composition root: which parts there are, what each needs, in which order they start and stop.
 
 ```
- driver ─▶ store ─▶ telemetry, counting, placement ─▶ worker ─▶ manager ─▶ control ─▶ triggers ─▶ frontend ─▶ events
+ driver ─▶ store ─▶ telemetry, counting, placement ─▶ worker ─▶ manager ─▶ control ─▶ triggers, durable
+   ─▶ frontend ─▶ events
 ```
 They stop the other way round: events begin nothing more, then the frontend drains.
 """
@@ -36,11 +37,14 @@ from ondol.companion import Companion, check_installed
 from ondol.config import Config, TlsFiles
 from ondol.control.service import ControlService
 from ondol.counting.service import CountingService
+from ondol.durable.service import DurableService
 from ondol.events.courier import AwsCourier
 from ondol.events.service import EventsService
 from ondol.folders.allowed import AllowedFolders
 from ondol.frontend.attempts import Attempts
 from ondol.frontend.code_links import CodeLinks
+from ondol.frontend.durable_invocations import DurableInvocations
+from ondol.frontend.durable_runner import DurableRunner
 from ondol.frontend.invocations import Invocations
 from ondol.frontend.own_invocations import OwnInvocations
 from ondol.frontend.sandbox_door import SandboxDoor
@@ -213,16 +217,25 @@ class Platform:
             operator_file=config.data_dir / OPERATOR_FILE,
         )
         targets = Targets(self.control, random.random)
-        self._own_invocations = OwnInvocations(targets, self.invocations, new_request_id)
         self.triggers = TriggersService(
             store=store, control=self.control, clock=clock, chance=random.random, new_id=new_request_id
         )
+        self.durable = DurableService(
+            store=store,
+            runner=DurableRunner(targets, self.invocations),
+            clock=clock,
+            schedule=config.durable,
+            chance=random.random,
+            new_id=new_request_id,
+        )
+        durable_invocations = DurableInvocations(self.durable)
+        self._own_invocations = OwnInvocations(targets, self.invocations, durable_invocations, new_request_id)
         self._courier = AwsCourier(config.endpoints, self.triggers, new_request_id)
         self.events = EventsService(
             queues=queues,
             clock=clock,
             schedule=config.events,
-            runner=Attempts(targets, self.invocations),
+            runner=Attempts(targets, self.invocations, durable_invocations),
             courier=self._courier,
             chance=random.random,
             new_id=new_request_id,
@@ -245,6 +258,8 @@ class Platform:
             callers=self.callers,
             verifies=config.auth is AuthMode.SIGV4,
             remote=self._remote,
+            durable=self.durable,
+            durable_invocations=durable_invocations,
         )
 
     async def open(self, certificate: Certificate | None) -> int:
@@ -261,6 +276,7 @@ class Platform:
         self.pollers.open(self._own_invocations)
         await self.control.open()
         await self.triggers.open(self.events)
+        await self.durable.open()
         port = await self.frontend.open(self._config.host, self._config.port, certificate)
         self.events.open()
         return port
@@ -268,9 +284,10 @@ class Platform:
     async def close(self, drain_s: float) -> None:
         """Let requests in flight end, then stop everything; nothing of ours remains."""
         await self.triggers.close()
-        await self.events.pause()
+        await asyncio.gather(self.events.pause(), self.durable.pause())
         await asyncio.gather(self.pollers.close(drain_s), self.frontend.drain(drain_s))
         await self.events.close(drain_s)
+        await self.durable.close()
         self._courier.close()
         self._remote.close()
         await self.control.close()
@@ -321,7 +338,13 @@ class Platform:
             "environments": len(worker.environments),
             "memory_mb": self._config.worker.memory_mb,
         }
-        return {"version": __version__, "workers": [row], "environments": environments, "events": self.events.status()}
+        return {
+            "version": __version__,
+            "workers": [row],
+            "environments": environments,
+            "events": self.events.status(),
+            "durable_executions": self.durable.status(),
+        }
 
 
 def run(config: Config) -> int:

@@ -18,7 +18,7 @@ import msgspec
 
 from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
-from ondol.model.limits import MEBIBYTE, AccountLimits, EventSchedule, KeepAlive, LogLimits, Phases
+from ondol.model.limits import MEBIBYTE, AccountLimits, DurableSchedule, EventSchedule, KeepAlive, LogLimits, Phases
 from ondol.model.network import NAMES_PORT, AllowedHost, AuthMode, NetworkMode, parse_allowed_hosts
 from ondol.model.time import SECOND
 
@@ -103,6 +103,7 @@ class Config(msgspec.Struct, frozen=True):
     phases: Phases = Phases()
     logs: LogLimits = LogLimits()
     events: EventSchedule = EventSchedule()
+    durable: DurableSchedule = DurableSchedule()
     endpoints: Endpoints = Endpoints()
     """Where requests of services go that ondol does not serve."""
 
@@ -165,6 +166,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "events.retry_s": _Setting(float, 0.001, field="retry", unit=SECOND),
     "events.backoff_s": _Setting(float, 0.001, field="backoff", unit=SECOND),
     "events.longest_backoff_s": _Setting(float, 0.001, field="longest_backoff", unit=SECOND),
+    "durable.retry_s": _Setting(float, 0.001, field="retry", unit=SECOND),
     "logs.total_mb": _Setting(int, 1, field="total", unit=MEBIBYTE),
     "logs.stream_mb": _Setting(int, 1, field="stream", unit=MEBIBYTE),
 }
@@ -335,7 +337,7 @@ def _is_loopback(host: str) -> bool:
 
 def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """The configuration that these settings make, in the units of the model."""
-    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code", "events", "tls")
+    names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code", "events", "durable", "tls")
     tables: dict[str, dict[str, Any]] = {name: {} for name in names}
     servers: dict[str, Endpoint] = {}
     runtimes: dict[str, RuntimeImage] = {}
@@ -372,6 +374,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         phases=Phases(**tables["phases"]),
         logs=LogLimits(**tables["logs"]),
         events=EventSchedule(**tables["events"]),
+        durable=DurableSchedule(**tables["durable"]),
         **tables["code"],
         **network,
         **top,

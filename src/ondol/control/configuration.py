@@ -7,7 +7,7 @@ from ondol.control.machine import Stage
 from ondol.control.records import FunctionRecord, PublishedVersion, Reason, Settings, VersionRecord
 from ondol.control.zip_checks import shown_sha256
 from ondol.model.arn import runtime_version_arn
-from ondol.model.function import LATEST, FunctionImage, FunctionKey, LogSettings
+from ondol.model.function import LATEST, DurableSettings, FunctionImage, FunctionKey, LogSettings
 from ondol.model.time import WallTime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,6 +112,8 @@ def _describe_settings(key: FunctionKey, settings: Settings) -> dict[str, Any]:
         described["DeadLetterConfig"] = {"TargetArn": settings.dead_letter}
     if settings.tenancy is not None:
         described["TenancyConfig"] = {"TenantIsolationMode": settings.tenancy}
+    if settings.durable is not None:
+        described["DurableConfig"] = _describe_durable(settings.durable)
     if settings.emptied_vpc:
         described["VpcConfig"] = {
             "SubnetIds": [],
@@ -140,6 +142,16 @@ def _describe_image(image: FunctionImage) -> dict[str, Any]:
     }
     config = {member: value for member, value in members.items() if value}
     return {"PackageType": "Image"} | ({"ImageConfigResponse": {"ImageConfig": config}} if config else {})
+
+
+def _describe_durable(durable: DurableSettings) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "ExecutionTimeout": durable.timeout_s,
+        "RetentionPeriodInDays": durable.retention_days,
+    }
+    if durable.kms_key is not None:
+        described["KMSKeyArn"] = durable.kms_key
+    return described
 
 
 def _describe_logs(logs: LogSettings) -> dict[str, str]:

@@ -76,6 +76,7 @@ def _version(
         dead_letter=settings.dead_letter,
         image=settings.image,
         per_tenant=settings.tenancy is not None,
+        durable=settings.durable,
     )
 
 

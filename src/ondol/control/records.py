@@ -13,7 +13,7 @@ for the number. A version key that no function record names is an orphan, and ma
 import msgspec
 
 from ondol.control.machine import Stage
-from ondol.model.function import FunctionImage, FunctionKey, LogSettings
+from ondol.model.function import DurableSettings, FunctionImage, FunctionKey, LogSettings
 from ondol.model.function_url import Cors
 from ondol.model.ids import AccountId, CodeDigest, Region
 from ondol.model.time import WallTime
@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     snap_start: str = "None"
     """What SnapStart would apply on: kept and shown, and nothing is done by it (ADR 10)."""
 
+    durable: DurableSettings | None = None
+
     def layer_packages(self) -> tuple[CodeDigest, ...]:
         """What is merged at /opt, in order. A package that several layers have counts where the last of them is."""
         return tuple(dict.fromkeys(layer.code for layer in reversed(self.layers)))[::-1]
@@ -74,7 +76,13 @@ class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def execution(self) -> "Settings":
         """These settings without what no environment can notice."""
         return msgspec.structs.replace(
-            self, description="", kms_key=None, dead_letter=None, emptied_vpc=False, snap_start="None"
+            self,
+            description="",
+            kms_key=None,
+            dead_letter=None,
+            emptied_vpc=False,
+            snap_start="None",
+            durable=None,
         )
 
 

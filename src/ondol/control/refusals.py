@@ -24,7 +24,6 @@ _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FileSystemConfigs": (_given, "file systems"),
     "CapacityProviderConfig": (_given, "capacity providers"),
     "PublishTo": (_given, "capacity providers"),
-    "DurableConfig": (_given, "durable execution"),
     "RuntimeConfig": (_given, "runtime aliases"),
     "AcceleratorConfig": (_given, "accelerators"),
 }

@@ -7,11 +7,11 @@ import msgspec
 from msgspec.structs import replace
 
 from ondol.control.packages import NewCode, NewImage
-from ondol.control.policy import check_snap_start, check_unzipped
+from ondol.control.policy import check_shared, check_snap_start, check_unzipped
 from ondol.control.records import Settings, UsedLayer
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue
-from ondol.model.function import ImageOverrides, LogSettings
+from ondol.model.function import DurableSettings, ImageOverrides, LogSettings
 from ondol.model.ids import CodeDigest
 from ondol.model.limits import ENVIRONMENT_BYTES
 
@@ -47,6 +47,10 @@ def first_settings(name: str, parameters: Mapping[str, Any], code: NewCode | New
         logs=LogSettings(f"/aws/lambda/{name}"),
         tenancy=parameters.get("TenancyConfig", {}).get("TenantIsolationMode"),
     )
+    config = parameters.get("DurableConfig")
+    if config is not None:
+        check_shared(without.tenancy, "DurableConfig")
+        without = replace(without, durable=_first_durable(config))
     return merged(with_code(without, code), parameters)
 
 
@@ -129,6 +133,27 @@ def _logs(settings: Settings, value: Mapping[str, Any]) -> Settings:
     return replace(settings, logs=LogSettings(group))
 
 
+def _first_durable(config: Mapping[str, Any]) -> DurableSettings:
+    if "ExecutionTimeout" not in config:
+        raise InvalidParameterValue("ExecutionTimeout is required in DurableConfig.")
+    return _merged_durable(DurableSettings(config["ExecutionTimeout"]), config)
+
+
+def _durable(settings: Settings, config: Mapping[str, Any]) -> Settings:
+    """Source: developer guide, "Configure Lambda durable functions": a function is durable from the first, or never."""
+    if settings.durable is None:
+        raise InvalidParameterValue("DurableConfig cannot be set for a function that was created without it.")
+    return replace(settings, durable=_merged_durable(settings.durable, config))
+
+
+def _merged_durable(durable: DurableSettings, config: Mapping[str, Any]) -> DurableSettings:
+    return DurableSettings(
+        config.get("ExecutionTimeout", durable.timeout_s),
+        config.get("RetentionPeriodInDays", durable.retention_days),
+        config.get("KMSKeyArn", durable.kms_key) or None,
+    )
+
+
 _CHANGES: dict[str, Callable[[Settings, Any], Settings]] = {
     "Runtime": _field("runtime"),
     "Handler": _field("handler"),
@@ -143,6 +168,7 @@ _CHANGES: dict[str, Callable[[Settings, Any], Settings]] = {
     "Architectures": lambda settings, value: replace(settings, architecture=value[0]),
     "TracingConfig": lambda settings, value: replace(settings, tracing=value.get("Mode", settings.tracing)),
     "KMSKeyArn": lambda settings, value: replace(settings, kms_key=value or None),
+    "DurableConfig": _durable,
     "DeadLetterConfig": lambda settings, value: replace(settings, dead_letter=value.get("TargetArn") or None),
     "SnapStart": lambda settings, value: replace(settings, snap_start=value.get("ApplyOn", settings.snap_start)),
     "VpcConfig": lambda settings, _: replace(settings, emptied_vpc=True),

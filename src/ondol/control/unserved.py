@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 _MACHINES = "ondol runs functions on the machines that its operator has: it starts and stops none"
-_DURABLE = "durable executions are not there yet"
 _PROVISIONED = "provisioned concurrency is not there yet"
 
 UNSERVED: Mapping[str, str] = {
@@ -14,16 +13,6 @@ UNSERVED: Mapping[str, str] = {
             *("GetFunctionScalingConfig", "PutFunctionScalingConfig"),
         ),
         _MACHINES,
-    ),
-    **dict.fromkeys(
-        (
-            *("CheckpointDurableExecution", "DeleteDurableExecution", "GetDurableExecution"),
-            *("GetDurableExecutionHistory", "GetDurableExecutionState", "ListDurableExecutionsByFunction"),
-            *("PauseDurableExecution", "ResumeDurableExecution", "StopDurableExecution"),
-            *("SendDurableExecutionCallbackFailure", "SendDurableExecutionCallbackHeartbeat"),
-            "SendDurableExecutionCallbackSuccess",
-        ),
-        _DURABLE,
     ),
     **dict.fromkeys(
         (

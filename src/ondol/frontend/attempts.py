@@ -2,11 +2,13 @@
 
 from msgspec.structs import replace
 
+from ondol.background import Background
 from ondol.events.api import Failed, Observer, Refused, Succeeded
 from ondol.frontend.directory import Target
+from ondol.frontend.durable_invocations import DurableInvocations
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.targets import Targets
-from ondol.model.errors import OndolError, TooManyRequests
+from ondol.model.errors import CallerError, OndolError, TooManyRequests
 from ondol.model.function import LATEST, EventSettings, FunctionKey
 from ondol.model.ids import RequestId
 from ondol.model.invocation import FunctionFailure
@@ -17,12 +19,18 @@ _DEFAULT = EventSettings()
 class Attempts:
     """A `Runner`."""
 
-    def __init__(self, targets: Targets, invocations: Invocations) -> None:
+    def __init__(self, targets: Targets, invocations: Invocations, durable: DurableInvocations) -> None:
         self._targets = targets
         self._invocations = invocations
+        self._durable = durable
+        self._background = Background("an event that begins a durable execution")
 
-    async def find(self, function: FunctionKey, qualifier: str | None, tenant: str | None = None) -> "RunnableTarget":
+    async def find(
+        self, function: FunctionKey, qualifier: str | None, tenant: str | None = None
+    ) -> "RunnableTarget | DurableTarget":
         target = await self._targets.find(function, qualifier, tenant=tenant)
+        if target.version.durable is not None:
+            return DurableTarget(self._durable, self._background, target, qualifier)
         return RunnableTarget(self._invocations, target, qualifier)
 
 
@@ -42,6 +50,37 @@ class RunnableTarget:
         client = _Told(self._target.version.version, observer)
         source = _Observed(payload, observer)
         self._invocations.begin(Invocation(request, self._target, len(payload), source, client, trace=trace))
+
+
+class DurableTarget:
+    """A `Runnable` that has done its part once an execution has begun: under the event's own id, so that an event that
+    is taken up again after a kill begins no second one."""
+
+    def __init__(
+        self, durable: DurableInvocations, background: Background, target: Target, qualifier: str | None
+    ) -> None:
+        self._durable = durable
+        self._background = background
+        self._target = target
+        self.settings = settings_of(target, qualifier)
+
+    @property
+    def switched_off(self) -> bool:
+        return self._target.view.reserved_concurrency == 0
+
+    def run(self, request: RequestId, payload: bytes, trace: str | None, observer: Observer) -> None:
+        self._background.spawn(self._start(request, payload, trace, observer))
+
+    async def _start(self, request: RequestId, payload: bytes, trace: str | None, observer: Observer) -> None:
+        observer.running()
+        try:
+            await self._durable.start(self._target, payload, name=request, synchronous=False, trace=trace)
+        except CallerError as error:
+            observer.ended(Refused(404, error.message))
+        except OndolError as error:
+            observer.ended(Refused(500, str(error)))
+        else:
+            observer.ended(Succeeded(self._target.version.version, b"null"))
 
 
 def settings_of(target: Target, qualifier: str | None) -> EventSettings:

@@ -9,6 +9,7 @@ from ondol.aws.invoke import InvokeParameters
 from ondol.aws.payload import check_payload
 from ondol.events.api import Event, Events
 from ondol.frontend.attempts import settings_of
+from ondol.frontend.durable_api import DurableApi
 from ondol.frontend.payloads import read_payload
 from ondol.frontend.targets import Targets
 from ondol.http import Request, Response
@@ -22,9 +23,10 @@ TRACE_HEADER = "x-amzn-trace-id"
 class EventApi:
     """Serves asynchronous invocations."""
 
-    def __init__(self, targets: Targets, events: Events, clock: Clock) -> None:
+    def __init__(self, targets: Targets, events: Events, durable_api: DurableApi, clock: Clock) -> None:
         self._targets = targets
         self._events = events
+        self._durable_api = durable_api
         self._clock = clock
 
     async def serve(
@@ -33,6 +35,12 @@ class EventApi:
         """Answer with 202. Raises `CallerError`, and `PlatformError` if the event could not be kept."""
         payload = await read_payload(request, parameters, EVENT_PAYLOAD_BYTES)
         target = await self._targets.find(parameters.function, parameters.qualifier, caller, parameters.tenant)
+        trace = request.headers.get(TRACE_HEADER)
+        if target.version.durable is not None or parameters.durable_execution is not None:
+            await self._durable_api.serve(
+                parameters, target, payload, request_id=request_id, trace=trace, response=response
+            )
+            return
         event = Event(
             request_id,
             parameters.function,
@@ -40,7 +48,7 @@ class EventApi:
             check_payload(payload),
             self._clock.wall(),
             settings_of(target, parameters.qualifier),
-            trace=request.headers.get(TRACE_HEADER),
+            trace=trace,
             tenant=parameters.tenant,
         )
         await self._events.accept(event)

@@ -21,6 +21,7 @@ from ondol.aws.http_event import JSON, Fields, HttpCall, HttpResult, decode_resu
 from ondol.control.api import Control
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.directory import Target
+from ondol.frontend.durable_invocations import DurableInvocations
 from ondol.frontend.gateway_cors import mocked_preflight
 from ondol.frontend.gateway_words import Refusal, refusal
 from ondol.frontend.http_answer import (
@@ -70,11 +71,19 @@ class Gateway:
     """Answers requests to HTTP APIs, and holds those that were asked for."""
 
     def __init__(
-        self, *, control: Control, targets: Targets, invocations: Invocations, clock: Clock, names: Names
+        self,
+        *,
+        control: Control,
+        targets: Targets,
+        invocations: Invocations,
+        durable: DurableInvocations,
+        clock: Clock,
+        names: Names,
     ) -> None:
         self._control = control
         self._targets = targets
         self._invocations = invocations
+        self._durable = durable
         self._clock = clock
         self._names = names
         self._held: dict[str, tuple[HttpApi, Router]] = {}
@@ -114,6 +123,9 @@ class Gateway:
         answer.send_after(found.route.timeout_ms / 1000, refusal(api.kind, Refusal.LATE))
         trace = request.headers.get("x-amzn-trace-id")
         invocation = Invocation(request_id, target, len(event), WholePayload(event), answer, trace=trace)
+        if target.version.durable is not None:
+            self._durable.begin(invocation)
+            return
         request.when_client_gone(lambda: self._invocations.client_gone(invocation))
         self._invocations.begin(invocation)
 

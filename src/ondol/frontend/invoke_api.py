@@ -14,6 +14,7 @@ from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
 from ondol.frontend.answers import Answer, StreamAnswer
 from ondol.frontend.directory import Target
+from ondol.frontend.durable_api import DurableApi
 from ondol.frontend.event_api import TRACE_HEADER, EventApi
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.payloads import WholePayload, read_payload
@@ -28,11 +29,19 @@ OPERATIONS = frozenset((OPERATION, ASYNC_OPERATION, STREAM_OPERATION))
 class InvokeApi:
     """Serves `OPERATIONS`."""
 
-    def __init__(self, wire: LambdaWire, targets: Targets, invocations: Invocations, event_api: EventApi) -> None:
+    def __init__(
+        self,
+        wire: LambdaWire,
+        targets: Targets,
+        invocations: Invocations,
+        event_api: EventApi,
+        durable_api: DurableApi,
+    ) -> None:
         self._wire = wire
         self._targets = targets
         self._invocations = invocations
         self._event_api = event_api
+        self._durable_api = durable_api
 
     def serve(
         self, match: Match, caller: Caller, request_id: RequestId, request: Request, response: Response
@@ -55,15 +64,16 @@ class InvokeApi:
         target = self._targets.held(parameters.function, parameters.qualifier, caller, parameters.tenant)
         if target is None:
             return self._serve_later(parameters, caller, request_id, request, response)
-        self._begin(parameters, target, payload, request_id, request=request, response=response)
-        return None
+        return self._begin(parameters, target, payload, request_id, request=request, response=response)
 
     async def _serve_later(
         self, parameters: InvokeParameters, caller: Caller, request_id: RequestId, request: Request, response: Response
     ) -> None:
         payload = await read_payload(request, parameters, REQUEST_PAYLOAD_BYTES)
         target = await self._targets.find(parameters.function, parameters.qualifier, caller, parameters.tenant)
-        self._begin(parameters, target, payload, request_id, request=request, response=response)
+        begun = self._begin(parameters, target, payload, request_id, request=request, response=response)
+        if begun is not None:
+            await begun
 
     def _begin(
         self,
@@ -74,10 +84,15 @@ class InvokeApi:
         *,
         request: Request,
         response: Response,
-    ) -> None:
+    ) -> Awaitable[None] | None:
+        if target.version.durable is not None or parameters.durable_execution is not None:
+            trace = request.headers.get(TRACE_HEADER)
+            return self._durable_api.serve(
+                parameters, target, payload, request_id=request_id, trace=trace, response=response
+            )
         if parameters.type is InvocationType.DRY_RUN:
             response.send(204, (("x-amzn-RequestId", request_id),))
-            return
+            return None
         payload = check_payload(payload)
         context = parameters.client_context
         answer = StreamAnswer if parameters.stream else Answer
@@ -94,3 +109,4 @@ class InvokeApi:
         )
         request.when_client_gone(lambda: self._invocations.client_gone(invocation))
         self._invocations.begin(invocation)
+        return None

@@ -11,6 +11,7 @@ from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
 from ondol.control.api import Caller as Owner
 from ondol.control.api import Control
+from ondol.durable.api import Durable
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.url_address import Front, link_to
 from ondol.http import BodyTooLarge, Request
@@ -34,9 +35,11 @@ _LINKED = {
 class LambdaApi:
     """Serves every operation of the model, if only by saying what ondol lacks for it."""
 
-    def __init__(self, wire: LambdaWire, control: Control, links: CodeLinks) -> None:
+    def __init__(self, wire: LambdaWire, control: Control, durable: Durable, links: CodeLinks) -> None:
         self._wire = wire
         self._control = control
+        self._durable = durable
+        self._of_durable = durable.operations()
         self._links = links
 
     async def serve(self, match: Match, caller: Caller, request_id: RequestId, request: Request) -> WireReply:
@@ -44,6 +47,10 @@ class LambdaApi:
         operation = match.operation
         parameters = await self._parse(match, request)
         owner = _resolve(parameters, caller, operation)
+        if operation in self._of_durable:
+            # Executions are their own account's alone (developer guide, "Security and permissions").
+            own = Owner(caller.account, caller.region)
+            return self._wire.reply(operation, await self._durable.perform(operation, own, parameters), request_id)
         try:
             result = await self._control.perform(operation, owner, parameters)
         except ResourceNotFound as error:

@@ -6,6 +6,7 @@ The caller is a part of the platform, so there is nothing to frame and nobody to
 import asyncio
 from collections.abc import Callable
 
+from ondol.frontend.durable_invocations import DurableInvocations
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.payloads import WholePayload
 from ondol.frontend.targets import Targets
@@ -19,9 +20,12 @@ from ondol.pollers.api import Failed, InvokedFunction, NotRun, Ran
 class OwnInvocations:
     """An `Invoker`."""
 
-    def __init__(self, targets: Targets, invocations: Invocations, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, targets: Targets, invocations: Invocations, durable: DurableInvocations, new_id: Callable[[], str]
+    ) -> None:
         self._targets = targets
         self._invocations = invocations
+        self._durable = durable
         self._new_id = new_id
 
     async def describe(self, function: FunctionKey, qualifier: str | None) -> InvokedFunction | None:
@@ -38,7 +42,8 @@ class OwnInvocations:
             return NotRun(str(error))
         request_id = RequestId(self._new_id())
         waiting = _Waiting(request_id, target.version.version)
-        self._invocations.begin(Invocation(request_id, target, len(payload), WholePayload(payload), waiting))
+        door = self._invocations if target.version.durable is None else self._durable
+        door.begin(Invocation(request_id, target, len(payload), WholePayload(payload), waiting))
         return await asyncio.shield(waiting.answer)
 
 

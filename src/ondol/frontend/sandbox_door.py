@@ -1,8 +1,8 @@
 """The API as the code in a sandbox reaches it: who it acts as, whether it signed, and what it may do.
 
 Nothing is taken on trust here: a request carries the session token of the very environment whose connection it came
-on, and a signature over all of it. With that it may invoke and read, and use the logs and STS, in its own account;
-what changes functions is refused.
+on, and a signature over all of it. With that it may invoke and read, say how far a durable execution of its own
+function has come, complete callbacks, and use the logs and STS, in its own account; what changes functions is refused.
 """
 
 import hashlib
@@ -20,7 +20,9 @@ LARGEST_REQUEST = 8 * 1024 * 1024
 """Bytes: more than the largest payload, and little enough to be held while it is verified."""
 
 _ACCOUNT_IN_ARN = 4
-_READING = ("Get", "List", "Invoke")
+_READING = ("Get", "List", "Invoke", "SendDurableExecutionCallback")
+_ITS_OWN = ("CheckpointDurableExecution", "GetDurableExecutionState")
+"""Of executions of its own function."""
 
 
 class SandboxDoor:
@@ -60,6 +62,10 @@ def check_allowed(session: Session, caller: Caller, operation: str, resources: I
     refusal = f"User: {session.arn} is not authorized to perform: lambda:{operation}"
     if caller.region != session.region:
         raise AccessDenied(f"{refusal} outside of {session.region}")
+    if operation in _ITS_OWN:
+        for resource in resources:
+            _check_own(session, resource, refusal)
+        return
     if not operation.startswith(_READING):
         raise AccessDenied(f"{refusal} because code in a sandbox may only invoke and read")
     for resource in resources:
@@ -71,6 +77,12 @@ def check_region(session: Session, caller: Caller, service: str) -> None:
     """Raise `AccessDenied` for what code in a sandbox asks of a service in another region than its own."""
     if caller.region != session.region:
         raise AccessDenied(f"User: {session.arn} is not authorized to use {service} outside of {session.region}")
+
+
+def _check_own(session: Session, execution: str, refusal: str) -> None:
+    named = execution.partition("/")[0].split(":")[2:7]
+    if named != ["lambda", session.region, session.account, "function", session.function]:
+        raise AccessDenied(f"{refusal} on resource: {execution}")
 
 
 def _account_of(resource: str) -> str | None:

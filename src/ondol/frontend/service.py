@@ -16,6 +16,7 @@ from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.callers.api import Callers
 from ondol.control.api import Control
+from ondol.durable.api import Durable
 from ondol.events.api import Events
 from ondol.frontend.access import refuse_web_pages
 from ondol.frontend.answers import send_reply
@@ -25,6 +26,8 @@ from ondol.frontend.credentials_api import PATH as CREDENTIALS_PATH
 from ondol.frontend.credentials_api import CredentialsApi
 from ondol.frontend.debugging import PATH as DEBUG_PATH
 from ondol.frontend.debugging import Debugging
+from ondol.frontend.durable_api import DurableApi
+from ondol.frontend.durable_invocations import DurableInvocations
 from ondol.frontend.event_api import EventApi
 from ondol.frontend.gateway import Gateway
 from ondol.frontend.invocations import Invocations
@@ -91,6 +94,8 @@ class FrontendService:
         callers: Callers,
         verifies: bool,
         remote: Remote,
+        durable: Durable,
+        durable_invocations: DurableInvocations,
     ) -> None:
         self._control = control
         self._invocations = invocations
@@ -102,16 +107,33 @@ class FrontendService:
         self._targets = targets
         self._events = events
         self._triggers = triggers
+        self._durable = durable
         self._wire = LambdaWire()
         self._logs_wire = LogsWire()
         self._others = OtherServices(self._logs_wire, log_queries, triggers, endpoints, remote)
-        self._invoke = InvokeApi(self._wire, targets, invocations, EventApi(targets, events, clock))
+        durable_api = DurableApi(durable_invocations)
+        event_api = EventApi(targets, events, durable_api, clock)
+        self._invoke = InvokeApi(self._wire, targets, invocations, event_api, durable_api)
         self._debugging = Debugging(invocations.id, self._wire, targets, manager)
         names = self._names = Names()
-        self._urls = UrlApi(wire=self._wire, targets=targets, invocations=invocations, clock=clock, names=names)
-        self._gateway = Gateway(control=control, targets=targets, invocations=invocations, clock=clock, names=names)
+        self._urls = UrlApi(
+            wire=self._wire,
+            targets=targets,
+            invocations=invocations,
+            durable=durable_invocations,
+            clock=clock,
+            names=names,
+        )
+        self._gateway = Gateway(
+            control=control,
+            targets=targets,
+            invocations=invocations,
+            durable=durable_invocations,
+            clock=clock,
+            names=names,
+        )
         self._templates = TemplateApi(control)
-        self._lambda = LambdaApi(self._wire, control, links)
+        self._lambda = LambdaApi(self._wire, control, durable, links)
         self._door = VerifiedDoor(callers, clock)
         self._credentials = CredentialsApi(callers, self._door)
         self._verifies = verifies
@@ -366,7 +388,9 @@ class FrontendService:
             case "POST", path if path == RESET_PATH:
                 report = {"functions": await self._control.reset()}
                 await self._triggers.forget_all()
-                await asyncio.gather(self._events.forget_all(), self._log_queries.forget_all())
+                await asyncio.gather(
+                    self._events.forget_all(), self._durable.forget_all(), self._log_queries.forget_all()
+                )
             case _, path if path.startswith(CREDENTIALS_PATH):
                 return await self._credentials.serve(request_id, request)
             case method, path:

@@ -15,6 +15,7 @@ from ondol.aws.http_event import HttpCall, encode_event
 from ondol.aws.identity import Caller
 from ondol.aws.wire import LambdaWire
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
+from ondol.frontend.durable_invocations import DurableInvocations
 from ondol.frontend.http_answer import (
     LONELY_ORIGIN,
     SLOW_BYTES,
@@ -64,12 +65,14 @@ class UrlApi:
         wire: LambdaWire,
         targets: Targets,
         invocations: Invocations,
+        durable: DurableInvocations,
         clock: Clock,
         names: Names,
     ) -> None:
         self._wire = wire
         self._targets = targets
         self._invocations = invocations
+        self._durable = durable
         self._clock = clock
         self._names = names
 
@@ -138,6 +141,9 @@ class UrlApi:
             trace=request.headers.get("x-amzn-trace-id"),
             stream=url.streams,
         )
+        if target.version.durable is not None:
+            self._durable.begin(invocation)
+            return
         request.when_client_gone(lambda: self._invocations.client_gone(invocation))
         self._invocations.begin(invocation)
 

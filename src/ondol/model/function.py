@@ -82,6 +82,19 @@ class FunctionImage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     overrides: ImageOverrides = ImageOverrides()
 
 
+class DurableSettings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What makes a function durable (AWS: DurableConfig)."""
+
+    timeout_s: int
+    """Of a whole execution."""
+
+    retention_days: int = 14
+    """For so long an execution that has ended can be looked at."""
+
+    kms_key: str | None = None
+    """Kept and shown, as everywhere."""
+
+
 class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
     """One version (or `$LATEST`) as it runs. Immutable: whatever changes how it runs makes a new `id`."""
 
@@ -114,6 +127,9 @@ class FunctionVersion(msgspec.Struct, frozen=True, gc=False):
 
     image: FunctionImage | None = None
     """What its code is, if not a package."""
+
+    durable: DurableSettings | None = None
+    """It is run by durable executions alone; `id` stays when what is set of them changes."""
 
     per_tenant: bool = False
     """Its environments serve one tenant each (AWS: TenantIsolationMode PER_TENANT)."""

@@ -79,6 +79,19 @@ class EventSchedule(msgspec.Struct, frozen=True):
     """up to this."""
 
 
+class DurableSchedule(msgspec.Struct, frozen=True):
+    """When an invocation of a durable execution that failed is tried again."""
+
+    retry: int = SECOND
+    """After the first failure, or where it could not be run; from then on it doubles,"""
+
+    longest: int = 5 * MINUTE
+    """up to this."""
+
+    attempts: int = 8
+    """So many failures in a row, without a checkpoint in between, end the execution."""
+
+
 class LogLimits(msgspec.Struct, frozen=True):
     """What logs may cost, in bytes."""
 
