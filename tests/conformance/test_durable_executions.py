@@ -38,10 +38,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield client
 
 
+def call(client: Any, **request: Any) -> dict[str, Any]:
+    """The answer to an Invoke, its payload read."""
+    told: dict[str, Any] = client.invoke(**request)
+    return {**told, "Payload": told["Payload"].read()}
+
+
 def begin(client: Any, do: str, **event: Any) -> str:
     """An execution of which nobody waits for the end."""
     payload = json.dumps({"do": do, **event})
-    told = client.invoke(FunctionName="durable:$LATEST", InvocationType="Event", Payload=payload)
+    told = call(client, FunctionName="durable:$LATEST", InvocationType="Event", Payload=payload)
     assert told["StatusCode"] == 202
     execution: str = told["DurableExecutionArn"]
     return execution
@@ -49,10 +55,10 @@ def begin(client: Any, do: str, **event: Any) -> str:
 
 def run(client: Any, do: str, **event: Any) -> Any:
     """The result of an execution that somebody waits for."""
-    told = client.invoke(FunctionName="durable:$LATEST", Payload=json.dumps({"do": do, **event}))
-    assert "FunctionError" not in told, told["Payload"].read()
+    told = call(client, FunctionName="durable:$LATEST", Payload=json.dumps({"do": do, **event}))
+    assert "FunctionError" not in told, told["Payload"]
     assert told["DurableExecutionArn"].startswith(f"{arn('durable', '$LATEST')}/durable-execution/")
-    return json.loads(told["Payload"].read())
+    return json.loads(told["Payload"])
 
 
 def until(found: Callable[[], Any]) -> Any:
@@ -131,8 +137,8 @@ def test_a_step_is_tried_again_at_its_time(client: Any) -> None:
 
 
 def test_what_a_function_raises_ends_its_execution(client: Any) -> None:
-    told = client.invoke(FunctionName="durable:$LATEST", Payload=b'{"do": "fails"}')
-    failure = json.loads(told["Payload"].read())
+    told = call(client, FunctionName="durable:$LATEST", Payload=b'{"do": "fails"}')
+    failure = json.loads(told["Payload"])
     assert (told["StatusCode"], told["FunctionError"]) == (200, "Unhandled")
     assert "division by zero" in failure["errorMessage"]
     shown = get(client, told["DurableExecutionArn"])
@@ -229,15 +235,15 @@ def test_callbacks_that_are_none(client: Any) -> None:
 def test_an_execution_begins_once_under_its_name(client: Any) -> None:
     name = f"order-{next(_numbers)}"
     request = {"FunctionName": "durable:$LATEST", "DurableExecutionName": name, "Payload": b'{"do": "steps", "by": 4}'}
-    accepted = client.invoke(InvocationType="Event", **request)
+    accepted = call(client, InvocationType="Event", **request)
     execution = accepted["DurableExecutionArn"]
     assert f"/durable-execution/{name}/" in execution
     # While it runs, and when it has ended, who asks again gets the one and its result.
     for _ in range(2):
-        told = client.invoke(**request)
-        assert (told["DurableExecutionArn"], told["Payload"].read()) == (execution, b"9")
+        told = call(client, **request)
+        assert (told["DurableExecutionArn"], told["Payload"]) == (execution, b"9")
     assert sum(event["EventType"] == "ExecutionStarted" for event in history(client, execution)) == 1
-    error = error_of(lambda: client.invoke(**{**request, "Payload": b'{"do": "steps", "by": 5}'}))
+    error = error_of(lambda: call(client, **{**request, "Payload": b'{"do": "steps", "by": 5}'}))
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 409
     assert error["Error"] == {
         "Code": "DurableExecutionAlreadyStartedException",
@@ -246,21 +252,21 @@ def test_an_execution_begins_once_under_its_name(client: Any) -> None:
 
 
 def test_how_a_durable_function_cannot_be_invoked(client: Any) -> None:
-    error = error_of(lambda: client.invoke(FunctionName="durable"))
+    error = error_of(lambda: call(client, FunctionName="durable"))
     assert error["Error"]["Message"] == "You cannot invoke a durable function using an unqualified ARN."
-    error = error_of(lambda: client.invoke(FunctionName="plain", DurableExecutionName="name"))
+    error = error_of(lambda: call(client, FunctionName="plain", DurableExecutionName="name"))
     assert error["Error"]["Code"] == "InvalidParameterValueException"
-    assert client.invoke(FunctionName="durable:$LATEST", InvocationType="DryRun")["StatusCode"] == 204
+    assert call(client, FunctionName="durable:$LATEST", InvocationType="DryRun")["StatusCode"] == 204
 
 
 def test_a_long_execution_is_not_waited_for(client: Any) -> None:
     layers = client.get_function_configuration(FunctionName="durable")["Layers"]
     create(client, "long", WORKFLOWS, Layers=[layers[0]["Arn"]], DurableConfig={"ExecutionTimeout": 901})
-    error = error_of(lambda: client.invoke(FunctionName="long:$LATEST", Payload=b"{}"))
+    error = error_of(lambda: call(client, FunctionName="long:$LATEST", Payload=b"{}"))
     assert error["Error"]["Message"] == (
         "You cannot synchronously invoke a durable function with an executionTimeout greater than 15 minutes."
     )
-    assert client.invoke(FunctionName="long:$LATEST", InvocationType="Event", Payload=b"{}")["DurableExecutionArn"]
+    assert call(client, FunctionName="long:$LATEST", InvocationType="Event", Payload=b"{}")["DurableExecutionArn"]
 
 
 # Being looked after
@@ -314,15 +320,15 @@ def test_it_times_out(client: Any) -> None:
     layers = client.get_function_configuration(FunctionName="durable")["Layers"]
     create(client, "short", WORKFLOWS, Layers=[layers[0]["Arn"]], DurableConfig={"ExecutionTimeout": 1})
     payload = b'{"do": "sleeps", "seconds": 100}'
-    told = client.invoke(FunctionName="short:$LATEST", Payload=payload)
-    assert json.loads(told["Payload"].read()) == {"errorMessage": "Execution timed out after 1 seconds."}
+    told = call(client, FunctionName="short:$LATEST", Payload=payload)
+    assert json.loads(told["Payload"]) == {"errorMessage": "Execution timed out after 1 seconds."}
     assert get(client, told["DurableExecutionArn"])["Status"] == "TIMED_OUT"
 
 
 def test_lists_and_pages(client: Any) -> None:
     names = [f"listed-{next(_numbers)}" for _ in range(3)]
     for name in names:
-        client.invoke(FunctionName="durable:$LATEST", DurableExecutionName=name, Payload=b'{"do": "steps", "by": 1}')
+        call(client, FunctionName="durable:$LATEST", DurableExecutionName=name, Payload=b'{"do": "steps", "by": 1}')
 
     def listed(**more: Any) -> list[str]:
         pages = client.get_paginator("list_durable_executions_by_function").paginate(FunctionName="durable", **more)
@@ -362,7 +368,7 @@ def test_an_execution_stays_with_its_version(client: Any) -> None:
     create(client, "versioned", code, Layers=[layers[0]["Arn"]], DurableConfig={"ExecutionTimeout": 60})
     client.publish_version(FunctionName="versioned")
     client.create_alias(FunctionName="versioned", Name="live", FunctionVersion="1")
-    execution = client.invoke(FunctionName="versioned:live", InvocationType="Event")["DurableExecutionArn"]
+    execution = call(client, FunctionName="versioned:live", InvocationType="Event")["DurableExecutionArn"]
     assert execution.startswith(f"{arn('versioned', '1')}/durable-execution/")
     client.update_function_configuration(FunctionName="versioned", MemorySize=256)
     client.get_waiter("function_updated_v2").wait(FunctionName="versioned", WaiterConfig={"Delay": 0.05})

@@ -133,6 +133,7 @@ def begin(client: Any, name: str) -> str:
     told = client.invoke(
         FunctionName="told:$LATEST", InvocationType="Event", DurableExecutionName=name, Payload=payload
     )
+    told["Payload"].read()
     execution: str = told["DurableExecutionArn"]
     return execution
 
@@ -141,7 +142,8 @@ def wait_for(ondol: OndolProcess, name: str) -> None:
     """As a client that waits, and is cut off."""
     payload = json.dumps({"name": name, "steps": STEPS})
     try:
-        ondol.client().invoke(FunctionName="told:$LATEST", DurableExecutionName=name, Payload=payload)
+        told = ondol.client().invoke(FunctionName="told:$LATEST", DurableExecutionName=name, Payload=payload)
+        told["Payload"].read()
     except (BotoCoreError, ConnectionError):
         return
 
