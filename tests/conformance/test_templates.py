@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ from test_dev_loop import Dev
 from test_function_urls import call
 
 from conformance.event_sources import until
-from ondol_process import ONDOL, ROLE, RUNTIME, OndolProcess, create
+from ondol_process import ONDOL, ROLE, RUNTIME, OndolProcess, create, package
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "orders"
 
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
-    with OndolProcess(tmp_path_factory.mktemp("templates") / "data", {"WITH": "moto"}) as process:
+    settings = {"WITH": "moto", "CODE_FOLDERS": str(tmp_path_factory.getbasetemp())}
+    with OndolProcess(tmp_path_factory.mktemp("templates") / "data", settings) as process:
         yield process
 
 
@@ -207,6 +209,32 @@ Outputs: {Url: {Value: !GetAtt HelloUrl.FunctionUrl}, Version: {Value: !Ref Hell
     assert command(door, "delete", "--yes", tmp_path / "aliased" / "template.yaml").code == 0
 
 
+def test_code_in_s3_and_in_an_image(door: OndolProcess, tmp_path: Path) -> None:
+    build = EXAMPLE.parent / "container-image"
+    subprocess.run([sys.executable, build / "build.py", build, tmp_path / "image"], check=True, capture_output=True)
+    door.client("s3").create_bucket(Bucket="packages")
+    zipped = package({"index.py": "def h(event, context): return 'from s3'"})
+    door.client("s3").put_object(Bucket="packages", Key="a/b.zip", Body=zipped)
+    resources = f"""
+Resources:
+  Boxed:
+    Type: AWS::Serverless::Function
+    Properties: {{PackageType: Image, ImageUri: "oci:{tmp_path}/image"}}
+  Stored:
+    Type: AWS::Serverless::Function
+    Properties: {{CodeUri: s3://packages/a/b.zip, Handler: index.h}}
+"""
+    file = template(tmp_path, resources, "elsewhere")
+    assert set(deployed(door, file).did().values()) == {"Created"}
+    invoked = {
+        name: door.client().invoke(FunctionName=f"elsewhere-{name}", Payload=b"{}") for name in ("Boxed", "Stored")
+    }
+    assert all("FunctionError" not in answer for answer in invoked.values())
+    assert json.loads(invoked["Stored"]["Payload"].read()) == "from s3"
+    assert set(deployed(door, file).did().values()) == {"Unchanged"}
+    assert command(door, "delete", "--yes", file).code == 0
+
+
 def test_tables_buckets_and_topics(door: OndolProcess, tmp_path: Path) -> None:
     resources = """
 Resources:
@@ -253,6 +281,45 @@ def resources_with(file: Path, old: str, new: str) -> str:
     return file.read_text().replace(old, new)
 
 
+def test_what_services_invoke_functions_by(door: OndolProcess, tmp_path: Path) -> None:
+    resources = """
+Resources:
+  Ear:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: index.h
+      InlineCode: |
+        import json
+        def h(event, context): print("heard", json.dumps(event))
+      Events:
+        Beat: {Type: Schedule, Properties: {Schedule: rate(1 minute), Input: '{"beat": 1}'}}
+        Ordered: {Type: EventBridgeRule, Properties: {Pattern: {source: [shop]}}}
+        Soon: {Type: ScheduleV2, Properties: {ScheduleExpression: "at(2020-01-01T00:00:00)", Input: "{}"}}
+        Stored: {Type: S3, Properties: {Bucket: !Ref Files, Events: "s3:ObjectCreated:*"}}
+  Files: {Type: AWS::S3::Bucket}
+"""
+    file = template(tmp_path, resources, "ears")
+    assert set(deployed(door, file).did().values()) == {"Created"}
+    door.client("events").put_events(Entries=[{"Source": "shop", "DetailType": "ordered", "Detail": "{}"}])
+    door.client("s3").put_object(Bucket="ears-files", Key="k", Body=b"x")
+    until(lambda: logged(door, "ears-Ear", "ordered") and logged(door, "ears-Ear", "ObjectCreated:Put"))
+    rule = door.client("events").describe_rule(Name="ears-EarBeat")
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
+    assert set(deployed(door, file).did().values()) == {"Unchanged"}
+    changed = resources_with(file, "source: [shop]", "source: [bank]").replace("{Type: S3,", "{Type: SQS,")
+    file.write_text(changed.replace('Bucket: !Ref Files, Events: "s3:ObjectCreated:*"', "Queue: !GetAtt Inbox.Arn"))
+    file.write_text(f"{file.read_text()}  Inbox: {{Type: AWS::SQS::Queue}}\n")
+    did = deployed(door, file).did()
+    assert (did["ears-EarOrdered"], did["ears-EarBeat"]) == ("Updated", "Unchanged")
+    told = door.client("s3").get_bucket_notification_configuration(Bucket="ears-files")
+    assert "LambdaFunctionConfigurations" not in told
+    door.client("s3").delete_object(Bucket="ears-files", Key="k")
+    gone = command(door, "delete", "--yes", file)
+    assert gone.code == 0, gone.err
+    assert door.client("events").list_rules()["Rules"] == []
+    assert door.client("scheduler").list_schedules()["Schedules"] == []
+
+
 def test_a_service_that_nobody_serves_is_noticed_first(ondol: OndolProcess, orders: Path) -> None:
     said = command(ondol, "deploy", orders)
     assert said.code == 1 and "ondol up --with moto" in said.err and said.did() == {}
@@ -272,7 +339,7 @@ def test_a_save_deploys_what_it_changes(door: OndolProcess, orders: Path) -> Non
     try:
         assert dev.next("deployed", function="saved-Shop")["created"]
         assert dev.next("deployed", function="saved-Cook")["created"]
-        dev.next("changed", name="CookOrders")
+        dev.next("changed", what="event source mapping")
         client = door.client()
         before = client.get_function_configuration(FunctionName="saved-Shop")["LastModified"]
         cook = orders.parent / "kitchen" / "app.py"

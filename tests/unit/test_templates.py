@@ -229,6 +229,20 @@ def test_a_function_as_create_function_has_it() -> None:
     assert [step.id for step in made.steps] == ["Q", "Hello"]
 
 
+def test_a_function_of_an_image_has_no_code_of_its_own() -> None:
+    properties = """
+Globals: {Function: {Runtime: python3.11, Handler: a.b, Layers: [x], Timeout: 7}}
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {PackageType: Image, ImageUri: "localhost:5000/hello:1", ImageConfig: {Command: [c]}}
+"""
+    hello = step(plan(properties), "Hello")
+    assert hello.code == StoredCode({"ImageUri": "localhost:5000/hello:1"})
+    assert (hello.members["PackageType"], hello.members["ImageConfig"]) == ("Image", {"Command": ["c"]})
+    assert hello.members["Timeout"] == 7 and not {"Runtime", "Handler", "Layers"} & hello.members.keys()
+
+
 def test_what_comes_with_an_alias_is_the_aliass() -> None:
     properties = """
       AutoPublishAlias: live
@@ -311,6 +325,59 @@ Outputs:
     ]
     assert not any(each.id.startswith("Serverless") for each in made.steps)
     assert shown(made.outputs[0].value) == "dev ${Http.ApiEndpoint}"
+
+
+def test_what_services_invoke_a_function_by() -> None:
+    properties = """
+      Events:
+        Hourly: {Type: Schedule, Properties: {Schedule: rate(1 hour), Input: "{}", Enabled: false, Name: hourly}}
+        Ordered:
+          Type: EventBridgeRule
+          Properties: {EventBusName: shop, Pattern: {source: [shop]}, Target: {Id: T}}
+        Nightly:
+          Type: ScheduleV2
+          Properties: {ScheduleExpression: "cron(0 3 * * ? *)", ScheduleExpressionTimezone: Asia/Seoul}
+        Stored: {Type: S3, Properties: {Bucket: !Ref B, Events: "s3:ObjectCreated:*"}}
+        Gone:
+          Type: S3
+          Properties:
+            Bucket: !Ref B
+            Events: ["s3:ObjectRemoved:*"]
+            Filter: {S3Key: {Rules: [{Name: suffix, Value: .jpg}]}}
+        Told: {Type: SNS, Properties: {Topic: !Ref N, FilterPolicy: {kind: [a]}}}
+"""
+    made = plan(function(properties, after="  B: {Type: AWS::S3::Bucket}\n  N: {Type: AWS::SNS::Topic}"))
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:shop-Hello"
+    assert step(made, "HelloHourly").members == {
+        "Name": "hourly",
+        "State": "DISABLED",
+        "Description": "",
+        "ScheduleExpression": "rate(1 hour)",
+        "Target": {"Id": "HelloHourlyLambdaTarget", "Arn": arn, "Input": "{}"},
+    }
+    assert step(made, "HelloOrdered").name == "shop/shop-HelloOrdered"
+    source = step(made, "HelloOrderedPermission").members["SourceArn"]
+    assert source == "arn:aws:events:us-east-1:000000000000:rule/shop/shop-HelloOrdered"
+    nightly = step(made, "HelloNightly")
+    assert (nightly.name, nightly.members["FlexibleTimeWindow"]) == ("default/shop-HelloNightly", {"Mode": "OFF"})
+    assert nightly.members["Target"]["RoleArn"] == "arn:aws:iam::000000000000:role/shop-HelloNightlyRole"
+    told = step(made, "BNotifications")
+    assert told.members["LambdaFunctionConfigurations"] == [
+        {"Id": "HelloStored", "LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]},
+        {
+            "Id": "HelloGone",
+            "LambdaFunctionArn": arn,
+            "Events": ["s3:ObjectRemoved:*"],
+            "Filter": {"Key": {"FilterRules": [{"Name": "suffix", "Value": ".jpg"}]}},
+        },
+    ]
+    subscription = step(made, "HelloTold")
+    assert shown(subscription.name) == f"${{N.Arn}} {arn}"
+    assert subscription.members["Attributes"] == {"FilterPolicy": '{"kind": ["a"]}'}
+    order = [each.id for each in made.steps]
+    assert order.index("HelloStoredPermission") < order.index("BNotifications")
+    elsewhere = function("      Events: {S: {Type: S3, Properties: {Bucket: other, Events: x}}}")
+    assert "must be a Ref to a bucket" in refused(elsewhere)[0][1]
 
 
 def test_where_code_is() -> None:

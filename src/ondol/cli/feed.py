@@ -133,7 +133,7 @@ class JsonFeed:
         return JsonFeed(function, self._lock)
 
     def changed(self, done: str, kind: str, name: str) -> None:
-        self._say("changed", done=done, kind=kind, name=name)
+        self._say("changed", done=done, what=kind, name=name)
 
     def address(self, method: str, url: str, function: str) -> None:
         self._say("address", method=method, url=url, function=function)

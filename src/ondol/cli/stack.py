@@ -16,11 +16,14 @@ from ondol.cli.stack_functions import CREATED, UNCHANGED, UPDATED, StackFunction
 from ondol.cli.stack_record import Made, StackRecord
 from ondol.cli.stack_removal import StackRemoval
 from ondol.cli.stack_stores import PROBES, SERVICES, StackStores
+from ondol.cli.stack_triggers import StackTriggers
 from ondol.templates.making import STACK_TAG
 from ondol.templates.plan import Plan
 from ondol.templates.problems import Problem, TemplateRefused
-from ondol.templates.steps import Inline, Kind, Step
+from ondol.templates.steps import Inline, Kind, Step, StoredCode
 from ondol.templates.values import Attribute, attributes_in, filled
+
+_TRIGGERS = frozenset({Kind.RULE, Kind.SCHEDULE, Kind.NOTIFICATION, Kind.SUBSCRIPTION})
 
 Done = Callable[[str, Kind, str], None]
 """Told of each thing: what was done, to what kind, of which name."""
@@ -38,6 +41,7 @@ class StackRun:
         self._aws = AwsCalls(client)
         self._functions = StackFunctions(client, self._aws)
         self._stores = StackStores(self._aws, client.identity.region)
+        self._triggers = StackTriggers(self._aws)
         self._record = StackRecord(client, plan.stack.name)
         self.known: dict[Attribute, str] = {}
         """What steps have told of what they made."""
@@ -77,9 +81,11 @@ class StackRun:
         count = 0
         try:
             for step in self._plan.steps:
-                done(self._make(step), step.kind, str(step.name))
+                done(self._make(step), step.kind, self._name(step))
                 count += 1
-            removal = StackRemoval(self._client, self._aws, self._functions, self._stores)
+            removal = StackRemoval(
+                self._client, self._aws, functions=self._functions, stores=self._stores, triggers=self._triggers
+            )
             for made in self.leaving():
                 done(removal.remove(made), made.kind, made.name)
                 self._record.forget(made)
@@ -98,7 +104,7 @@ class StackRun:
                 needs |= step.after
             if code_in(step) or needs & affected:
                 affected.add(step.id)
-                done(self._make(step), step.kind, str(step.name))
+                done(self._make(step), step.kind, self._name(step))
 
     def _foreign(self, step: Step) -> str | None:
         """Why a function of this name cannot be the stack's; None if it can."""
@@ -119,15 +125,22 @@ class StackRun:
         assert recorded is not None  # what it needs was made before
         if not step.retain:
             self._record.begin(Made(step.id, step.kind, recorded))
+        if step.kind in _TRIGGERS:
+            return self._triggers.make(step, members)
         if step.kind in SERVICES:
             done, told = self._stores.make(step, members)
             self.known |= {Attribute(step.id, name): value for name, value in told.items()}
             return done
         return self._make_own(step, members)
 
+    def _name(self, step: Step) -> str:
+        """Of what was made."""
+        return str(filled(step.name, self.known))
+
     def _make_own(self, step: Step, members: dict[str, Any]) -> str:
         """What ondol itself serves."""
         functions = self._functions
+        step = self._with_code(step)
         match step.kind:
             case Kind.FUNCTION:
                 return functions.function(step, members, self._package(step, members))
@@ -165,9 +178,15 @@ class StackRun:
             return CREATED
         return UNCHANGED if told["revision"] == before else UPDATED
 
-    def _package(self, step: Step, members: dict[str, Any]) -> bytes | None:
+    def _with_code(self, step: Step) -> Step:
+        """With what is known now of its code."""
         if isinstance(step.code, Inline):
-            step = replace(step, code=Inline(filled(step.code.text, self.known)))
+            return replace(step, code=Inline(filled(step.code.text, self.known)))
+        if isinstance(step.code, StoredCode):
+            return replace(step, code=StoredCode(filled(step.code.members, self.known)))
+        return step
+
+    def _package(self, step: Step, members: dict[str, Any]) -> bytes | None:
         package = self._packages.package(step, members, small=self._small)
         self.sizes[str(step.name)] = len(package or b"")
         return package
@@ -180,9 +199,7 @@ class StackRun:
 
 def _recorded_as(step: Step, known: Mapping[Attribute, str]) -> str | None:
     """The name under which a step is recorded; None while it is not known."""
-    if step.kind is not Kind.MAPPING:
-        return str(step.name)
     try:
-        return f"{step.members['FunctionName']} {filled(step.members['EventSourceArn'], known)}"
+        return str(filled(step.name, known))
     except KeyError:
         return None

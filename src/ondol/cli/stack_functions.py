@@ -19,6 +19,8 @@ _MAPPING_WITHIN_S = 60.0
 _POLL_S = 0.05
 _ONLY_WHEN_CREATED = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp")
 _WITH_CODE = ("Architectures",)
+_WHEN_CREATED = ("PackageType",)
+"""Members of CreateFunction that no update of its configuration has: some are of its code, others for ever."""
 
 
 class StackFunctions:
@@ -40,7 +42,7 @@ class StackFunctions:
             return CREATED
         ready(self._client, name)
         changed = self._new_code(name, code, package, members, current)
-        wanted = {member: value for member, value in members.items() if member not in _WITH_CODE}
+        wanted = {member: value for member, value in members.items() if member not in _WITH_CODE + _WHEN_CREATED}
         if not _is(current, wanted, self._shape("UpdateFunctionConfiguration")):
             self._aws("lambda", "UpdateFunctionConfiguration", {"FunctionName": name, **wanted})
             ready(self._client, name)
@@ -220,7 +222,10 @@ def _is(current: Mapping[str, Any], wanted: Mapping[str, Any], shape: Any) -> bo
         told = current.get(name)
         if name == "Layers":
             told = [layer["Arn"] for layer in told or []]
-        if isinstance(value, dict) and isinstance(told, dict):
+        if name == "ImageConfig":
+            if current.get("ImageConfigResponse", {}).get("ImageConfig", {}) != value:
+                return False
+        elif isinstance(value, dict) and isinstance(told, dict):
             if any(told.get(member) != item for member, item in value.items()):
                 return False
         elif told != value and (told is not None or not _is_empty(value)):

@@ -8,13 +8,22 @@ from ondol.cli.failure import CommandFailed
 from ondol.cli.stack_functions import StackFunctions
 from ondol.cli.stack_record import Made
 from ondol.cli.stack_stores import StackStores
+from ondol.cli.stack_triggers import StackTriggers
 from ondol.templates.steps import Kind
 
 DELETED = "Deleted"
 
 
 class StackRemoval:
-    def __init__(self, client: Client, aws: AwsCalls, functions: StackFunctions, stores: StackStores) -> None:
+    def __init__(
+        self,
+        client: Client,
+        aws: AwsCalls,
+        *,
+        functions: StackFunctions,
+        stores: StackStores,
+        triggers: StackTriggers,
+    ) -> None:
         self._client = client
         self._aws = aws
         self._functions = functions
@@ -32,6 +41,10 @@ class StackRemoval:
             Kind.TOPIC: self._topic,
             Kind.TABLE: lambda name: self._gone("dynamodb", "DeleteTable", {"TableName": name}),
             Kind.BUCKET: self._bucket,
+            Kind.RULE: triggers.remove_rule,
+            Kind.SCHEDULE: triggers.remove_schedule,
+            Kind.NOTIFICATION: triggers.remove_notification,
+            Kind.SUBSCRIPTION: triggers.remove_subscription,
         }
 
     def remove(self, made: Made) -> str:

@@ -1,9 +1,9 @@
-"""What invokes a function of a template: routes of HTTP APIs, queues and streams.
+"""What invokes a function of a template: routes of HTTP APIs, queues and streams; by services, see `triggers`.
 
 Source: AWS SAM developer guide, "EventSource" of AWS::Serverless::Function.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ondol.templates.apis import IMPLICIT_HTTP, IMPLICIT_REST, source_arn
@@ -11,7 +11,8 @@ from ondol.templates.made_function import MadeFunction, permission
 from ondol.templates.making import Making
 from ondol.templates.properties import Properties
 from ondol.templates.steps import Kind, Step
-from ondol.templates.values import UNKNOWN, Attribute
+from ondol.templates.triggers import TRIGGERS, EventSteps
+from ondol.templates.values import UNKNOWN, Attribute, joined
 
 _MAPPED = (
     *("FilterCriteria", "ScalingConfig", "ProvisionedPollerConfig", "DestinationConfig"),
@@ -94,7 +95,7 @@ def _api_of(properties: Properties, member: str, implicit: str) -> str | None:
     return None
 
 
-def _mapping(source: str) -> Callable[[Making, MadeFunction, str, Properties], list[Step]]:
+def _mapping(source: str) -> EventSteps:
     """Events that an event source mapping brings; `source` is the member that names what is read."""
 
     def steps(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
@@ -112,15 +113,19 @@ def _mapping(source: str) -> Callable[[Making, MadeFunction, str, Properties], l
             "Enabled": properties.flag("Enabled", True),
             **{name: value for name, value in given.items() if value is not None},
         }
-        return [Step(id, Kind.MAPPING, id, members, properties.line, after=function.after)]
+        if arn is UNKNOWN:
+            return []
+        name = joined([function.qualified, " ", arn])
+        return [Step(id, Kind.MAPPING, name, members, properties.line, after=function.after)]
 
     return steps
 
 
-_EVENTS: Mapping[str, Callable[[Making, MadeFunction, str, Properties], list[Step]]] = {
+_EVENTS: Mapping[str, EventSteps] = {
     "Api": _api,
     "HttpApi": _http_api,
     "SQS": _mapping("Queue"),
     "Kinesis": _mapping("Stream"),
     "DynamoDB": _mapping("Stream"),
+    **TRIGGERS,
 }

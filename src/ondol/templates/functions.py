@@ -10,7 +10,7 @@ from ondol.templates.made_function import MadeFunction, permission
 from ondol.templates.making import LOGICAL_TAG, STACK_TAG, Making, Resource
 from ondol.templates.properties import Properties
 from ondol.templates.sources import code_at
-from ondol.templates.steps import Code, Inline, Kind, Step
+from ondol.templates.steps import Code, Inline, Kind, Step, StoredCode
 from ondol.templates.values import Attribute, Text, joined
 
 TYPE = "AWS::Serverless::Function"
@@ -65,19 +65,16 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
     name = making.name_of(resource, "FunctionName", LONGEST_NAME)
     if not isinstance(name, str):
         return []
-    if properties.known("PackageType", "Zip") != "Zip":
-        properties.wrong(
-            f"{properties.place}.PackageType: ondol takes Zip from a template", properties.line_of("PackageType")
-        )
+    image = properties.known("PackageType", "Zip") == "Image"
     function = MadeFunction(resource, name, properties.known("AutoPublishAlias"))
-    members = _members(making, resource, properties)
+    members = _members(making, resource, properties, image=image)
     step = Step(
         resource.id,
         Kind.FUNCTION,
         name,
         members,
         resource.line,
-        code=_code(properties),
+        code=_image(properties) if image else _code(properties),
         tags={**(properties.object("Tags") or {}), STACK_TAG: making.stack.name, LOGICAL_TAG: resource.id},
         reserved=properties.number("ReservedConcurrentExecutions"),
         after=resource.after,
@@ -95,7 +92,7 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
     return steps
 
 
-def _members(making: Making, resource: Resource, properties: Properties) -> dict[str, Any]:
+def _members(making: Making, resource: Resource, properties: Properties, *, image: bool) -> dict[str, Any]:
     given: dict[str, Any] = {member: properties.text(name) for name, member in _TEXTS.items()}
     given |= {member: properties.number(name) for name, member in _NUMBERS.items()}
     given |= {name: properties.object(name) for name in _OBJECTS}
@@ -110,10 +107,17 @@ def _members(making: Making, resource: Resource, properties: Properties) -> dict
         queue.known("Type")
         given["DeadLetterConfig"] = {"TargetArn": queue.text("TargetArn", required=True)}
         queue.finish()
-    for needed in ("Handler", "Runtime"):
+    if image:
+        # What Globals say of code is not meant of images, as in SAM.
+        given |= {"PackageType": "Image", "ImageConfig": properties.object("ImageConfig") or {}}
+        given |= dict.fromkeys(("Handler", "Runtime", "Layers"))
+    for needed in () if image else ("Handler", "Runtime"):
         if given[needed] is None:
             properties.wrong(f"{properties.place} must have {needed}", resource.line)
-    return _DEFAULTS | {member: value for member, value in given.items() if value is not None}
+    wanted = _DEFAULTS | {member: value for member, value in given.items() if value is not None}
+    if image:
+        del wanted["Layers"]
+    return wanted
 
 
 def _code(properties: Properties) -> Code | None:
@@ -122,6 +126,12 @@ def _code(properties: Properties) -> Code | None:
     if (inline is None) == (code is None):
         properties.wrong(f"{properties.place} must have CodeUri or InlineCode", properties.line)
     return Inline(inline) if inline is not None else code
+
+
+def _image(properties: Properties) -> Code | None:
+    uri = properties.text("ImageUri", required=True)
+    properties.without_effect("CodeUri", "InlineCode")
+    return StoredCode({"ImageUri": uri})
 
 
 def _alias_steps(function: MadeFunction, properties: Properties) -> list[Step]:

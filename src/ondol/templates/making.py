@@ -57,6 +57,9 @@ class Making:
         self.routes: dict[str, list[dict[str, Any]]] = {}
         """Of each HTTP API by its logical name, as functions' events have them."""
 
+        self.notifications: dict[str, list[dict[str, Any]]] = {}
+        """What each bucket, by its name, is to tell functions."""
+
         self._remarks: dict[str, None] = {}
 
     @property

@@ -17,6 +17,7 @@ from ondol.templates.parameters import parameter_values, pseudo_parameters
 from ondol.templates.problems import Problems
 from ondol.templates.properties import Properties
 from ondol.templates.steps import ORDER, Step
+from ondol.templates.triggers import notification_steps
 from ondol.templates.values import attributes_in
 
 SERVERLESS = "AWS::Serverless-2016-10-31"
@@ -102,6 +103,7 @@ class _Planning:
         for resource in written:  # APIs last: the routes are told by functions
             if resource.id not in apis.IMPLICIT or making.routes.get(resource.id):
                 steps += self._steps(resource)
+        steps += notification_steps(making)
         for api in making.routes.keys() - making.resources.keys():
             self._problems.add(making.routes[api][0]["line"], f"there is no API {api} in this template")
         outputs = tuple(self._outputs())

@@ -27,6 +27,10 @@ class Kind(enum.StrEnum):
     API = "HTTP API"
     PERMISSION = "permission"
     MAPPING = "event source mapping"
+    RULE = "rule"
+    SCHEDULE = "schedule"
+    NOTIFICATION = "notifications of bucket"
+    SUBSCRIPTION = "subscription"
 
 
 ORDER = {kind: number for number, kind in enumerate(Kind)}

@@ -1,0 +1,160 @@
+"""Events by which services invoke a function of a template: rules, schedules, buckets, topics.
+
+Source: AWS SAM developer guide, "Schedule", "ScheduleV2", "EventBridgeRule", "S3", "SNS" of AWS::Serverless::Function.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ondol.templates.made_function import MadeFunction, permission
+from ondol.templates.making import Making
+from ondol.templates.properties import Properties
+from ondol.templates.steps import Kind, Step
+from ondol.templates.stores import BUCKET, store_reference
+from ondol.templates.values import Attribute, Joined, Text, joined
+
+LONGEST_NAME = 64
+DEFAULT_BUS = DEFAULT_GROUP = "default"
+
+_SCHEDULED = (
+    *("ScheduleExpression", "ScheduleExpressionTimezone", "StartDate", "EndDate", "State", "Description"),
+    "ActionAfterCompletion",
+)
+
+EventSteps = Callable[[Making, MadeFunction, str, Properties], list[Step]]
+
+
+def arn_of(making: Making, function: MadeFunction) -> str:
+    """By which a service invokes it."""
+    return making.stack.arn("lambda", f"function:{function.qualified}")
+
+
+def _schedule(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+    rule = {"ScheduleExpression": properties.known("Schedule", required=True)}
+    return _rule(making, function, id, properties, rule=rule, name="Name")
+
+
+def _pattern(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+    pattern = properties.object("Pattern")
+    if pattern is None:
+        properties.wrong(f"{properties.place} must have Pattern", properties.line)
+    bus = properties.known("EventBusName", DEFAULT_BUS)
+    rule = {"EventPattern": pattern, **({} if bus == DEFAULT_BUS else {"EventBusName": bus})}
+    return _rule(making, function, id, properties, rule=rule, name="RuleName")
+
+
+def _rule(
+    making: Making, function: MadeFunction, id: str, properties: Properties, *, rule: dict[str, Any], name: str
+) -> list[Step]:
+    """A rule of EventBridge whose only target is the function."""
+    named = properties.known(name) or _short(f"{making.stack.name}-{id}")
+    target: dict[str, Any] = {"Id": f"{id}LambdaTarget", "Arn": arn_of(making, function)}
+    own = properties.inside("Target")
+    if own is not None:
+        target["Id"] = own.known("Id", target["Id"])
+        own.finish()
+    given: dict[str, Any] = {each: properties.text(each) for each in ("Input", "InputPath")}
+    given |= {each: properties.object(each) for each in ("InputTransformer", "RetryPolicy")}
+    target |= {member: value for member, value in given.items() if value is not None}
+    members = {"State": _state(properties), "Description": properties.text("Description", ""), **rule}
+    bus = rule.get("EventBusName")
+    path = named if bus is None else f"{bus}/{named}"
+    step = Step(
+        id, Kind.RULE, path, {"Name": named, **members, "Target": target}, properties.line, after=function.after
+    )
+    statement = _statement("events.amazonaws.com", making.stack.arn("events", f"rule/{path}"))
+    return [permission(function, f"{id}Permission", statement, properties.line), step]
+
+
+def _schedule_2(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+    """A schedule of the Scheduler, which invokes as a role, so that no permission is asked for."""
+    name = properties.known("Name") or _short(f"{making.stack.name}-{id}")
+    group = properties.known("GroupName", DEFAULT_GROUP)
+    stack = making.stack
+    role = f"arn:{stack.partition}:iam::{stack.account}:role/{stack.name}-{id}Role"
+    target: dict[str, Any] = {"Arn": arn_of(making, function), "RoleArn": properties.text("RoleArn", role)}
+    given = {"Input": properties.text("Input"), "RetryPolicy": properties.object("RetryPolicy")}
+    target |= {member: value for member, value in given.items() if value is not None}
+    members = {member: properties.known(member) for member in _SCHEDULED}
+    if members["ScheduleExpression"] is None:
+        properties.wrong(f"{properties.place} must have ScheduleExpression", properties.line)
+    window = properties.object("FlexibleTimeWindow") or {"Mode": "OFF"}
+    properties.without_effect("PermissionsBoundary", "OmitName")
+    wanted = {member: value for member, value in members.items() if value is not None}
+    wanted |= {"Name": name, "GroupName": group, "FlexibleTimeWindow": window, "Target": target}
+    return [Step(id, Kind.SCHEDULE, f"{group}/{name}", wanted, properties.line, after=function.after)]
+
+
+def _s3(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+    bucket = properties.known("Bucket", required=True)
+    named = {store_reference(making, each, None): each for each in making.resources.values() if each.type == BUCKET}
+    events = properties.items("Events")
+    filters = properties.inside("Filter")
+    rules = None
+    if filters is not None:
+        key = filters.object("S3Key") or {}
+        rules = key.get("Rules")
+        filters.finish()
+    if bucket not in named:
+        properties.wrong(f"{properties.place}.Bucket must be a Ref to a bucket of this template", properties.line)
+        return []
+    told: dict[str, Any] = {"Id": id, "LambdaFunctionArn": arn_of(making, function), "Events": events}
+    if rules is not None:
+        told["Filter"] = {"Key": {"FilterRules": rules}}
+    making.notifications.setdefault(bucket, []).append(told)
+    statement = _statement("s3.amazonaws.com", f"arn:{making.stack.partition}:s3:::{bucket}")
+    statement["SourceAccount"] = making.stack.account
+    return [permission(function, f"{id}Permission", statement, properties.line)]
+
+
+def notification_steps(making: Making) -> list[Step]:
+    """What each bucket tells, once every function has said what it wants to hear."""
+    by_name = {store_reference(making, each, None): each for each in making.resources.values() if each.type == BUCKET}
+    steps = []
+    for bucket, told in making.notifications.items():
+        resource = by_name[bucket]
+        members = {"Bucket": bucket, "LambdaFunctionConfigurations": told}
+        id = f"{resource.id}Notifications"
+        steps.append(Step(id, Kind.NOTIFICATION, bucket, members, resource.line, after=frozenset({resource.id})))
+    return steps
+
+
+def _sns(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
+    topic = properties.text("Topic", required=True)
+    if not isinstance(topic, str | Attribute | Joined):
+        return []
+    arn = arn_of(making, function)
+    policy = properties.object("FilterPolicy")
+    attributes = {} if policy is None else {"FilterPolicy": json.dumps(policy)}
+    scope = properties.known("FilterPolicyScope")
+    attributes |= {} if scope is None else {"FilterPolicyScope": scope}
+    members = {"TopicArn": topic, "Protocol": "lambda", "Endpoint": arn, "Attributes": attributes}
+    name: Text = joined([topic, " ", arn])
+    step = Step(id, Kind.SUBSCRIPTION, name, members, properties.line, after=function.after)
+    statement = _statement("sns.amazonaws.com", topic)
+    return [permission(function, f"{id}Permission", statement, properties.line), step]
+
+
+def _statement(service: str, source: Text) -> dict[str, Any]:
+    return {"Action": "lambda:InvokeFunction", "Principal": service, "SourceArn": source}
+
+
+def _state(properties: Properties) -> Any:
+    """ENABLED or DISABLED, which the template says in either of two ways."""
+    enabled = properties.flag("Enabled")
+    return properties.known("State", "DISABLED" if enabled is False else "ENABLED")
+
+
+def _short(name: str) -> str:
+    return name[:LONGEST_NAME]
+
+
+TRIGGERS: Mapping[str, EventSteps] = {
+    "Schedule": _schedule,
+    "ScheduleV2": _schedule_2,
+    "EventBridgeRule": _pattern,
+    "CloudWatchEvent": _pattern,
+    "S3": _s3,
+    "SNS": _sns,
+}
