@@ -17,8 +17,6 @@ from lambda_calls import Refusal, answer, arn, invalid, invoke, refusal
 from oci_images import MadeImage, Registry, digest, entry, layer, make, system_layer, write_layout
 from ondol_process import ROLE, RUNTIME, OndolProcess
 
-pytestmark = pytest.mark.sandbox
-
 TELLS = """#!/bin/bash
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
 arguments="$0 $# $*"
@@ -139,6 +137,7 @@ def plain_image(name: str, image: MadeImage) -> dict[str, Any]:
     }
 
 
+@pytest.mark.sandbox
 def test_an_image_is_shown_and_run_as_on_aws(image_client: Any, registry: Registry, images: Images, name: str) -> None:
     uri = f"{registry.host}/team/app:first"
     created = create_image(image_client, name, uri)
@@ -162,6 +161,7 @@ def test_an_image_is_shown_and_run_as_on_aws(image_client: Any, registry: Regist
     assert "home" not in result["root"].split()
 
 
+@pytest.mark.sandbox
 def test_image_config_stands_above_what_the_image_says(image_client: Any, registry: Registry, name: str) -> None:
     config = {"EntryPoint": ["/app/bin/server"], "Command": ["one", "other.handler"], "WorkingDirectory": "/var"}
     uri = f"{registry.host}/team/app:first"
@@ -292,6 +292,7 @@ def test_a_registry_that_is_away_or_closed_is_said(image_client: Any, registry: 
     assert f"docker login {registry.host}" in members["Error"]["Message"]
 
 
+@pytest.mark.sandbox
 def test_a_hostile_image_is_refused_whole(image_client: Any, registry: Registry, name: str) -> None:
     image_client.create_function(
         FunctionName=name, PackageType="Image", Role=ROLE, Code={"ImageUri": f"{registry.host}/team/app:hostile"}
@@ -319,6 +320,7 @@ def test_an_image_that_is_not_whole_fails_the_function_with_the_reason(
     assert state["StateReason"] == f"The image cannot be had: {layout} lacks the layer blobs/sha256/{lost}."
 
 
+@pytest.mark.sandbox
 def test_what_cannot_be_started_is_told_as_on_aws(image_client: Any, registry: Registry, name: str) -> None:
     def expect(name: str, kind: str, text: str) -> None:
         told, result = invoke(image_client, name)
@@ -346,6 +348,7 @@ def test_what_cannot_be_started_is_told_as_on_aws(image_client: Any, registry: R
     expect(empty, "Entrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
 
 
+@pytest.mark.sandbox
 def test_an_image_without_an_entrypoint_has_a_bootstrap_and_extensions_of_its_own(
     image_ondol: OndolProcess, registry: Registry, name: str
 ) -> None:

@@ -1,6 +1,7 @@
 """The worker's shell: slots become environments here, invocations reach them, and what ends is cleared away."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -53,6 +54,8 @@ TICK = 5 * MILLISECOND
 HEARTBEAT_S = 5.0
 COLLECT_EVERY_S = 900.0
 
+
+_log = logging.getLogger(__name__)
 
 SandboxApi = Callable[[EnvironmentId, Request, Response], Awaitable[None] | None]
 """Serves a request of AWS's API that comes out of this environment's sandbox."""
@@ -387,7 +390,10 @@ class WorkerService:
     async def _collect_for_ever(self) -> None:
         while True:
             await asyncio.sleep(COLLECT_EVERY_S)
-            await self.collect()
+            try:
+                await self.collect()
+            except SandboxError:
+                _log.exception("trees and images that nobody needs could not be removed")
 
     async def _beat_for_ever(self) -> None:
         """Renew the permits of what runs here; end what can no longer be renewed."""

@@ -26,6 +26,9 @@ from ondol.runtimes.oci.reference import PREFIX, LocalImage, RegistryImage, pars
 RESOLVE_S = 45.0
 """So long a request waits for a registry: AWS's SDKs wait for 60 s."""
 
+RESOLVED_AT_ONCE, FETCHED_AT_ONCE = 8, 4
+"""Each is a process."""
+
 _SHA256 = "sha256:"
 
 
@@ -38,13 +41,15 @@ class FunctionImages:
         self._say = say
         self._loaded: dict[CodeDigest, FetchedImage] = {}
         self._fetching: dict[CodeDigest, asyncio.Task[FetchedImage]] = {}
+        self._resolving = asyncio.Semaphore(RESOLVED_AT_ONCE)
+        self._bringing = asyncio.Semaphore(FETCHED_AT_ONCE)
 
     async def resolve(self, uri: str) -> tuple[FunctionImage, CodeDigest]:
         """The image that a request names, and its digest. Raises `CallerError`."""
         try:
-            reference = parse_uri(uri)
-            async with asyncio.timeout(RESOLVE_S):
-                digest = await run(["resolve", *self._reached(reference)], self._say)
+            async with asyncio.timeout(RESOLVE_S), self._resolving:
+                reference, *read = await asyncio.to_thread(self._read, uri)
+                digest = await run(["resolve", *read], self._say)
         except TimeoutError as error:
             raise _refused(uri, RegistryUnreachable(f"there was no answer within {RESOLVE_S:g} s")) from error
         except ImageError as error:
@@ -60,7 +65,7 @@ class FunctionImages:
             fetching = self._fetching.get(digest)
             if fetching is None:
                 fetching = self._fetching[digest] = asyncio.create_task(self._fetch(image, digest))
-                fetching.add_done_callback(lambda _: self._fetching.pop(digest))
+                fetching.add_done_callback(lambda ended: self._ended(digest, ended))
             # Who gives up waiting does not end it for the others.
             there = self._loaded[digest] = await asyncio.shield(fetching)
         return StartOf(runtime_of(there), program_of(there.execution, image.overrides))
@@ -81,20 +86,31 @@ class FunctionImages:
             task.cancel()
         await asyncio.gather(*fetching, return_exceptions=True)
 
+    def _ended(self, digest: CodeDigest, fetching: asyncio.Task[FetchedImage]) -> None:
+        del self._fetching[digest]
+        if not fetching.cancelled():
+            fetching.exception()  # whoever still waits is told; nobody need
+
     async def _fetch(self, image: FunctionImage, digest: CodeDigest) -> FetchedImage:
         there = await asyncio.to_thread(load, self._directory, digest)
         if there is None:
-            order = [*self._reached(parse_uri(image.resolved_uri)), _SHA256 + digest, str(self._directory)]
-            await run(["exactly", *order], lambda text: self._say(f"image {image.uri}: {text}"))
+            _, *read = await asyncio.to_thread(self._read, image.resolved_uri)
+            order = ["exactly", *read, _SHA256 + digest, str(self._directory)]
+            async with self._bringing:
+                await run(order, lambda text: self._say(f"image {image.uri}: {text}"))
             there = await asyncio.to_thread(load, self._directory, digest)
         if there is None:
             raise ImageNotKept("what was fetched is gone")
         return there
 
-    def _reached(self, reference: LocalImage | RegistryImage) -> tuple[str, str]:
-        """How it is read: a reference, and for a path the folder that nothing of it leads out of."""
+    def _read(self, uri: str) -> tuple[LocalImage | RegistryImage, str, str]:
+        """What a URI names; how that is read, and for a path the folder that nothing of it leads out of.
+
+        Looks at paths: on a thread. Raises `ImageError`.
+        """
+        reference = parse_uri(uri)
         if isinstance(reference, RegistryImage):
-            return written(reference), ""
+            return reference, written(reference), ""
         folder = self._allowed.below(str(reference.path))
         if folder is None:
             # The same whether or not it is there.
@@ -102,7 +118,7 @@ class FunctionImages:
                 "it is below no folder that code may be taken from: start ondol with --hot-reload FOLDER, "
                 "or name one in [code] folders of ondol.toml"
             )
-        return written(replace(reference, path=folder.path)), str(folder.allowed)
+        return reference, written(replace(reference, path=folder.path)), str(folder.allowed)
 
 
 def _refused(uri: str, error: ImageError) -> CallerError:
