@@ -230,7 +230,7 @@ class Platform:
         )
         durable_invocations = DurableInvocations(self.durable)
         self._own_invocations = OwnInvocations(targets, self.invocations, durable_invocations, new_request_id)
-        self._courier = AwsCourier(config.endpoints, self.triggers, new_request_id)
+        self._courier = AwsCourier(config.endpoints, self.triggers, self.triggers.topics, new_request_id)
         self.events = EventsService(
             queues=queues,
             clock=clock,

@@ -1,7 +1,7 @@
 """Which servers a function reaches at which ports of its sandbox, and what its environment says of them.
 
 ```
-AWS_ENDPOINT_URL          ──▶ :9001, ondol     what it serves itself, and for whoever knows no other variable, all else
+AWS_ENDPOINT_URL          ──▶ :9001, ondol     what it serves or must see, and for who knows no other variable, all else
 AWS_ENDPOINT_URL_S3, ...  ──▶ :19001, ...      the server of [endpoints], byte for byte
 ```
 
@@ -12,7 +12,7 @@ such variables; the others go through ondol.
 
 from collections.abc import Iterable
 
-from ondol.aws.service_ids import OWN, USUAL, variables_of
+from ondol.aws.service_ids import OWN, SEEN, USUAL, variables_of
 from ondol.model.endpoint import Endpoint, Endpoints
 from ondol.model.network import (
     LOOPBACK,
@@ -35,7 +35,7 @@ def plan_network(mode: NetworkMode, allowed: Iterable[AllowedHost], endpoints: E
     free = (port for port in range(FIRST_PORT, FIRST_PORT + 2 * MOST_RELAYED) if port not in taken)
     ports: dict[Endpoint, int] = {}
     variables: dict[str, str] = {}
-    for service in sorted({*endpoints.named, *(USUAL if endpoints.default is not None else ())} - OWN):
+    for service in sorted({*endpoints.named, *(USUAL if endpoints.default is not None else ())} - OWN - SEEN):
         server = endpoints.of(service)
         assert server is not None
         if server not in ports:

@@ -10,6 +10,7 @@ LAMBDA = "lambda"
 LOGS = "logs"
 STS = "sts"
 S3 = "s3"
+SNS = "sns"
 EVENTS = "events"
 SCHEDULER = "scheduler"
 
@@ -18,6 +19,9 @@ TRIGGERS = frozenset({EVENTS, SCHEDULER})
 
 OWN = frozenset({LAMBDA, LOGS, STS}) | TRIGGERS
 """Signing names of what ondol serves itself, Lambda and triggers wholly and of the others some operations."""
+
+SEEN = frozenset({SNS})
+"""What goes by ondol though a server has it: for what it causes here. Bulk does not."""
 
 VARIABLE = "AWS_ENDPOINT_URL"
 
@@ -36,7 +40,6 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "s3": ("S3", "S3_CONTROL"),
     "secretsmanager": ("SECRETS_MANAGER",),
     "ses": ("SES", "SESV2"),
-    "sns": ("SNS",),
     "sqs": ("SQS",),
     "ssm": ("SSM",),
     "states": ("SFN",),

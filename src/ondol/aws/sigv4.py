@@ -11,6 +11,7 @@ clock: secrets and the time are given. Texts, and the order in which things are 
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -38,6 +39,7 @@ _MINUTE_MS = 60_000
 _SKEW_MS = 5 * _MINUTE_MS
 _LONGEST_LINK_S = 604_800
 _LONGEST_CREDENTIAL = 512
+_REGION = re.compile(r"[a-z0-9-]{1,64}|\*", re.ASCII)
 _LONGEST_KEPT = 1024
 """Characters of what strangers send that is remembered."""
 
@@ -333,6 +335,8 @@ def _scope(credential: str) -> Scope:
             "Credential must have exactly 5 slash-delimited elements, "
             f"e.g. keyid/date/region/service/term, got '{credential}'"
         )
+    if _REGION.fullmatch(parts[2]) is None:
+        raise IncompleteSignature(f"Credential should be scoped to a valid region, got '{credential}'")
     return Scope(*parts[:4])
 
 

@@ -12,7 +12,8 @@ from ondol.events.deliveries import LINES, TAKERS, NotDelivered
 from ondol.events.records import SOURCE, Delivery, detail_type
 from ondol.model.endpoint import Endpoints
 from ondol.model.errors import OndolError
-from ondol.triggers.api import BusEntry, EventBuses
+from ondol.model.sns import Message, MessageAttribute
+from ondol.triggers.api import BusEntry, EventBuses, Topics
 
 if TYPE_CHECKING:
     from ondol.events.aws_calls import AwsCalls
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 class AwsCourier:
     """A `Courier`. `buses` are meant by EventBridge unless a server is named for that."""
 
-    def __init__(self, endpoints: Endpoints, buses: EventBuses, new_id: Callable[[], str]) -> None:
+    def __init__(self, endpoints: Endpoints, buses: EventBuses, topics: Topics, new_id: Callable[[], str]) -> None:
         self._endpoints = endpoints
         self._buses = buses
+        self._topics = topics
         self._new_id = new_id
         self._threads = ThreadPoolExecutor(LINES * TAKERS, "deliveries")
         self._making = threading.Lock()
@@ -37,6 +39,8 @@ class AwsCourier:
         if self._endpoints.of(service) is None:
             raise NotDelivered(f"no server is configured for {service}: name one in ondol.toml under [endpoints]")
         await asyncio.get_running_loop().run_in_executor(self._threads, self._send, delivery)
+        if service == "sns":
+            await self._publish(delivery)
 
     async def _put(self, delivery: Delivery) -> None:
         entry = BusEntry(
@@ -49,6 +53,15 @@ class AwsCourier:
         )
         try:
             await self._buses.put(delivery.destination, entry)
+        except OndolError as error:
+            raise NotDelivered(str(error)) from error
+
+    async def _publish(self, delivery: Delivery) -> None:
+        """The topic's server has it; functions that subscribe are ondol's."""
+        attributes = {name: MessageAttribute(*attribute) for name, attribute in delivery.attributes.items()}
+        message = Message(self._new_id(), delivery.body, attributes=attributes)
+        try:
+            await self._topics.published(delivery.destination, message)
         except OndolError as error:
             raise NotDelivered(str(error)) from error
 

@@ -1,12 +1,12 @@
 """Requests signed for other services than Lambda: what ondol serves of those, and the way of the rest to its server."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 from ondol.aws.identity import Caller
 from ondol.aws.protocols import failure, protocol_of
 from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
-from ondol.aws.service_ids import LOGS, S3, STS, TRIGGERS
+from ondol.aws.service_ids import LOGS, S3, SNS, STS, TRIGGERS
 from ondol.aws.sts import OPERATIONS, action_of, caller_identity
 from ondol.aws.wire import LogsWire
 from ondol.frontend.answers import send_reply
@@ -14,6 +14,7 @@ from ondol.frontend.door import NoServer, server_of
 from ondol.frontend.forwarding import EndpointFailed, Forwarding
 from ondol.frontend.passing import Passing
 from ondol.frontend.s3_api import S3Api
+from ondol.frontend.sns_api import SnsApi
 from ondol.frontend.trigger_api import TriggerApi
 from ondol.http import Request, Response
 from ondol.model.endpoint import Endpoints
@@ -43,7 +44,10 @@ class OtherServices:
         self._triggers = TriggerApi(triggers)
         self._endpoints = endpoints
         self._forwarding = Forwarding()
-        self._s3 = S3Api(triggers.buckets, self._forwarding, remote)
+        self._passing: Mapping[str, S3Api | SnsApi] = {
+            S3: S3Api(triggers.buckets, self._forwarding, remote),
+            SNS: SnsApi(triggers.topics, self._forwarding, remote),
+        }
         self._served = {LOGS: log_queries.operations(), STS: OPERATIONS}
 
     async def serve(
@@ -77,9 +81,9 @@ class OtherServices:
             endpoint = server_of(service, operation, self._served, self._endpoints)
             if endpoint is None:
                 send_reply(response, await self._serve_own(service, caller, request_id, request))
-            elif service == S3:
+            elif service in self._passing:
                 passing = Passing(endpoint, caller, request_id, request, body, response, sandboxed)
-                await self._s3.serve(passing)
+                await self._passing[service].serve(passing)
             else:
                 await self._forwarding.forward(endpoint, request, body, response)
         except NoServer as error:

@@ -1,8 +1,9 @@
-"""Decides what invokes functions beside their callers: rules, schedules, buckets.
+"""Decides what invokes functions beside their callers: rules, schedules, buckets, topics.
 
 ```
  PutEvents, a record for a bus ──▶ rules of the bus ──▶ targets whose pattern matches ─┐
  an object that was stored or deleted through the door ──▶ functions of its bucket ────┤
+ a message that was published through the door ──▶ functions that its topic has ───────┤
  the clock ──▶ agenda ──▶ a rule's or a schedule's occurrence ─────────────────────────┼──▶ events (durable), then 200
                                        may this service invoke that function? ◀────────┘
 ```

@@ -7,6 +7,7 @@ import msgspec
 
 from ondol.model.ids import AccountId, Region
 from ondol.model.s3 import FunctionNotification
+from ondol.model.sns import Message
 from ondol.model.time import WallTime
 
 
@@ -101,9 +102,55 @@ class Buckets(Protocol):
         ...
 
 
+class Subscription(msgspec.Struct, frozen=True):
+    """A function's, to a topic."""
+
+    arn: str
+    attributes: Mapping[str, str]
+    """Named as by GetSubscriptionAttributes."""
+
+
+class SubscriptionRefused(Exception):
+    """A subscription that cannot be, or may not: SNS's error code and status, and a sentence."""
+
+    def __init__(self, message: str, code: str = "InvalidParameter", status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class Topics(Protocol):
+    """Functions that subscribe to topics. What is written is durable on return; `PlatformError` if it was not."""
+
+    def of_topic(self, topic: str) -> list[Subscription]: ...
+
+    def of_owner(self, owner: Owner) -> list[Subscription]: ...
+
+    def get(self, arn: str) -> Subscription | None: ...
+
+    async def subscribe(self, owner: Owner, topic: str, function: str, attributes: Mapping[str, str]) -> str:
+        """The ARN of the subscription that the function has from now on. Raises `SubscriptionRefused`."""
+        ...
+
+    async def set_attribute(self, arn: str, name: str, value: str) -> None:
+        """Raises `SubscriptionRefused`."""
+        ...
+
+    async def unsubscribe(self, arn: str) -> None: ...
+
+    async def forget_topic(self, topic: str) -> None: ...
+
+    async def published(self, topic: str, message: Message) -> None:
+        """The topic has it: every invocation that follows is durable when this returns."""
+        ...
+
+
 class Triggers(Protocol):
     @property
     def buckets(self) -> Buckets: ...
+
+    @property
+    def topics(self) -> Topics: ...
 
     async def perform(
         self, service: str, operation: str, owner: Owner, parameters: Mapping[str, Any]

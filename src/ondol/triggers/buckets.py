@@ -1,6 +1,7 @@
 """Which buckets tell functions, and EventBridge, of their objects; and the telling."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -17,6 +18,8 @@ from ondol.triggers.registry import Registry
 from ondol.triggers.rule_delivery import RuleDelivery
 
 SERVICE = "s3.amazonaws.com"
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 
 
 class BucketNotifications:
@@ -42,6 +45,8 @@ class BucketNotifications:
         return None if kept is None else kept.told
 
     async def check(self, bucket: str, owner: Owner, notifications: Sequence[FunctionNotification]) -> None:
+        if not _NAME.fullmatch(bucket):
+            raise NotificationRefused("InvalidBucketName", "The specified bucket is not valid.")
         for each in notifications:
             for event in each.events:
                 if event not in SERVED:

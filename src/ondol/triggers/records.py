@@ -108,3 +108,19 @@ class Bucket(msgspec.Struct, frozen=True, omit_defaults=True):
     region: Region
     partition: str
     told: Told = Told()
+
+
+class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function that has the messages of a topic."""
+
+    arn: str
+    topic: str
+    function: str
+    """Both ARNs."""
+
+    account: AccountId
+    region: Region
+    """Whose the subscription is."""
+
+    filter_policy: str | None = None
+    filter_scope: str = "MessageAttributes"

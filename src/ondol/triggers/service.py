@@ -20,11 +20,12 @@ from ondol.triggers.operations.rules import RuleOperations
 from ondol.triggers.operations.schedules import ScheduleOperations
 from ondol.triggers.operations.table import Operations
 from ondol.triggers.operations.targets import TargetOperations
-from ondol.triggers.records import Bucket, Bus, Group, Rule, Schedule
+from ondol.triggers.records import Bucket, Bus, Group, Rule, Schedule, Subscription
 from ondol.triggers.registry import Registry
 from ondol.triggers.rule_delivery import RuleDelivery
 from ondol.triggers.schedule_delivery import ScheduleDelivery
 from ondol.triggers.timekeeper import Timekeeper
+from ondol.triggers.topics import TopicSubscriptions
 from ondol.triggers.unserved import UNSERVED
 
 
@@ -45,13 +46,15 @@ class TriggersService:
         self._groups = groups = Registry(store, "group", Group)
         self._schedules = schedules = Registry(store, "schedule", Schedule)
         self._buckets = Registry(store, "bucket", Bucket)
-        self._registries = (buses, rules, groups, schedules, self._buckets)
+        subscriptions = Registry(store, "subscription", Subscription)
+        self._registries = (buses, rules, groups, schedules, self._buckets, subscriptions)
         self._invoking = Invoking(control, clock, new_id)
         self._timekeeper = Timekeeper(clock, chance)
         self._rule_delivery = RuleDelivery(
             buses=buses, rules=rules, invoking=self._invoking, clock=clock, new_id=new_id
         )
         self.buckets = BucketNotifications(self._buckets, self._invoking, self._rule_delivery, clock, new_id)
+        self.topics = TopicSubscriptions(subscriptions, self._invoking, clock, new_id)
         self._schedule_delivery = ScheduleDelivery(schedules, self._invoking, clock, new_id)
         of_buses = BusOperations(buses, rules, clock)
         of_rules = RuleOperations(rules, of_buses, clock, self._plan_rule)
