@@ -28,7 +28,8 @@ from ondol import __version__
 from ondol.aws.remote import Remote
 from ondol.aws.runtime_names import accepted_runtimes
 from ondol.aws.s3 import S3Packages
-from ondol.aws.sandbox_network import plan_network
+from ondol.aws.sandbox_network import plan_network, variables_now
+from ondol.aws.service_ids import S3
 from ondol.aws.session import Session, Sessions
 from ondol.background import Background
 from ondol.callers.credentials_file import OPERATOR_FILE
@@ -171,7 +172,7 @@ class Platform:
             sandbox_api=self._serve_sandbox,
             debugpy=self._debugger,
             credentials=lambda version, environment: sessions.credentials(_session(version, environment)),
-            endpoints=network.variables,
+            endpoints=lambda: variables_now(network, seen={S3} if self.triggers.buckets.anybody_told else set()),
             images=self._function_images,
             needed=self._needed,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import botocore
 import pytest
 
-from ondol.aws.sandbox_network import FIRST_PORT, plan_network
+from ondol.aws.sandbox_network import FIRST_PORT, plan_network, variables_now
 from ondol.aws.service_ids import OWN, USUAL, variables_of
 from ondol.model.endpoint import Endpoint, Endpoints
 from ondol.model.network import MOST_RELAYED, AllowedHost, NetworkMode, Relayed, SandboxNetwork
@@ -75,3 +75,11 @@ def test_the_names_are_those_of_the_sdks_own_models() -> None:
         known.setdefault(signed, set()).add(found["serviceId"].upper().replace(" ", "_"))
     for signed, ids in USUAL.items():
         assert set(ids) <= known[signed], signed
+
+
+def test_what_ondol_must_see_has_no_way_of_its_own() -> None:
+    network = plan_network(NetworkMode.RELAY, [], Endpoints({"sns": S3}, REST))
+    assert "AWS_ENDPOINT_URL_SNS" not in network.variables and "AWS_ENDPOINT_URL_S3" in network.variables
+    seen = variables_now(network, ["s3"])
+    assert network.variables.keys() - seen.keys() == {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_S3_CONTROL"}
+    assert variables_now(network, []) == network.variables

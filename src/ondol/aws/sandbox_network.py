@@ -10,7 +10,7 @@ variables of single services, as most do, take the short way past it. With a def
 such variables; the others go through ondol.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ondol.aws.service_ids import OWN, SEEN, USUAL, variables_of
 from ondol.model.endpoint import Endpoint, Endpoints
@@ -45,3 +45,9 @@ def plan_network(mode: NetworkMode, allowed: Iterable[AllowedHost], endpoints: E
             relayed.append(Relayed(ports[server], server.host, server.port, server.tls))
         variables |= dict.fromkeys(variables_of(service), f"http://{LOOPBACK}:{ports[server]}")
     return SandboxNetwork(mode, tuple(relayed), variables)
+
+
+def variables_now(network: SandboxNetwork, seen: Iterable[str]) -> Mapping[str, str]:
+    """What a new environment's variables say, if at present the services `seen` must go by ondol."""
+    by_ondol = {variable for service in seen for variable in variables_of(service)}
+    return {name: url for name, url in network.variables.items() if name not in by_ondol}

@@ -40,6 +40,11 @@ class BucketNotifications:
         self._new_id = new_id
         self._sequencer = Sequencer()
 
+    @property
+    def anybody_told(self) -> bool:
+        """Whether objects must pass ondol to be seen."""
+        return not self._buckets.empty
+
     def told_by(self, bucket: str) -> Told | None:
         kept = self._buckets.get((), bucket)
         return None if kept is None else kept.told

@@ -40,6 +40,10 @@ class Registry(Generic[R]):
         held = self._held.get(parent, {}).get(name)
         return None if held is None else held[0]
 
+    @property
+    def empty(self) -> bool:
+        return not self._held
+
     def of(self, parent: Parent) -> list[R]:
         """By name."""
         return [record for _, (record, _) in sorted(self._held.get(parent, {}).items())]

@@ -99,7 +99,7 @@ class WorkerService:
         sandbox_api: SandboxApi | None = None,
         credentials: Credentials | None = None,
         debugpy: DebuggerPackage = no_debugger,
-        endpoints: Mapping[str, str] | None = None,
+        endpoints: Callable[[], Mapping[str, str]] = dict,
         images: ImageFetcher = NO_IMAGES,
         needed: Callable[[CodeDigest], Awaitable[bool]] = nothing_needed,
     ) -> None:
@@ -340,7 +340,7 @@ class WorkerService:
                 access=access,
                 image=start.runtime.image,
                 program=start.program,
-                endpoints=self._endpoints,
+                endpoints=self._endpoints(),
             ),
             memory_mb=version.memory_mb,
             cpu_share=version.memory_mb / FULL_PROCESSOR_MB,
