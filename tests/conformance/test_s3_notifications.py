@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from triggered import ACCOUNT, awaited, recorder, seen
+from event_sources import RECORD
+from triggered import ACCOUNT, awaited, permit, recorder, seen
 
 from ondol_process import OndolProcess, create
 
@@ -232,3 +233,30 @@ def h(event, context):
     answer = door.client().invoke(FunctionName="writer")["Payload"].read()
     assert b"AccessDenied" in answer and b"may not change which functions" in answer
     assert [each["s3"]["object"]["key"] for each in records(door, name, 1)] == ["k"]
+
+
+def test_a_function_that_is_told_of_its_own_objects_is_stopped(door: OndolProcess, s3: Any, name: str) -> None:
+    bucket = name.lower()[-60:].strip("-")
+    s3.create_bucket(Bucket=bucket)
+    code = """
+import boto3
+s3 = boto3.client("s3")
+def h(event, context):
+    bucket = event["Records"][0]["s3"]["bucket"]["name"]
+    s3.put_object(Bucket=bucket, Key=context.aws_request_id, Body=b"x")
+"""
+    client = door.client()
+    looping = create(client, f"{name[:50]}-loops", code, MemorySize=1769, Timeout=30)["FunctionArn"]
+    permit(door, f"{name[:50]}-loops", "s3")
+    stopped = create(client, name, RECORD, MemorySize=1769)["FunctionArn"]
+    client.put_function_event_invoke_config(
+        FunctionName=looping, DestinationConfig={"OnFailure": {"Destination": stopped}}
+    )
+    configuration = {"LambdaFunctionArn": looping, "Events": ["s3:ObjectCreated:*"]}
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [configuration]}
+    )
+    s3.put_object(Bucket=bucket, Key="first", Body=b"x")
+    [record] = awaited(door, name)
+    assert record["requestContext"]["condition"] == "RecursiveInvocation"
+    assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 17

@@ -184,7 +184,9 @@ def test_forms() -> None:
     assert form["Action"] == "PublishBatch" and attributes_of(form) == {"k": "v"}
     [(own, prefix)] = batch_of(form).items()
     assert own == "b"
-    assert message_of(form, "id", prefix) == Message("id", "ä &", None, {"n": MessageAttribute("Number", "5")})
+    assert message_of(form, "id", "Root=1", prefix) == Message(
+        "id", "ä &", None, {"n": MessageAttribute("Number", "5")}, trace="Root=1"
+    )
 
 
 @pytest.mark.parametrize(

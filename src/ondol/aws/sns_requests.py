@@ -28,7 +28,7 @@ def attributes_of(form: Form) -> dict[str, str]:
     return {entry["key"]: entry.get("value", "") for entry in _entries(form, "Attributes.entry.") if "key" in entry}
 
 
-def message_of(form: Form, id: str, prefix: str = "") -> Message:
+def message_of(form: Form, id: str, trace: str | None, prefix: str = "") -> Message:
     """The message of a Publish, or of one entry of a PublishBatch, under the id that it got."""
     attributes = {
         entry["Name"]: MessageAttribute(entry.get("Value.DataType", "String"), _attribute_value(entry))
@@ -36,7 +36,7 @@ def message_of(form: Form, id: str, prefix: str = "") -> Message:
         if "Name" in entry
     }
     structured = form.get(f"{prefix}MessageStructure") == "json"
-    return Message(id, form.get(f"{prefix}Message", ""), form.get(f"{prefix}Subject"), attributes, structured)
+    return Message(id, form.get(f"{prefix}Message", ""), form.get(f"{prefix}Subject"), attributes, structured, trace)
 
 
 def batch_of(form: Form) -> dict[str, str]:

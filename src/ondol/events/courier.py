@@ -59,7 +59,7 @@ class AwsCourier:
     async def _publish(self, delivery: Delivery) -> None:
         """The topic's server has it; functions that subscribe are ondol's."""
         attributes = {name: MessageAttribute(*attribute) for name, attribute in delivery.attributes.items()}
-        message = Message(self._new_id(), delivery.body, attributes=attributes)
+        message = Message(self._new_id(), delivery.body, attributes=attributes, trace=delivery.trace)
         try:
             await self._topics.published(delivery.destination, message)
         except OndolError as error:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import NamedTuple
 
 from ondol.aws.identity import Caller
+from ondol.frontend.event_api import TRACE_HEADER
 from ondol.frontend.forwarding import Forwarding, WholeAnswer
 from ondol.http import Request, Response
 from ondol.model.endpoint import Endpoint
@@ -26,6 +27,10 @@ class Passing(NamedTuple):
     response: Response
     sandboxed: bool
     """It came out of a function."""
+
+    @property
+    def trace(self) -> str | None:
+        return self.request.headers.get(TRACE_HEADER)
 
     @property
     def owner(self) -> Owner:

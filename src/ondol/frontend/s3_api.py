@@ -5,6 +5,7 @@ request that somebody is told of is sent once their invocations are on disk: if 
 error and tries again, as S3's clients do.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 
 from ondol.aws.protocols import XML, Protocol, failure
@@ -111,12 +112,13 @@ class S3Api:
         answer = await passing.gathered(self._forwarding, counted)
         if answer.succeeded and not _is_error(answer.body):
             if call.kind is S3Kind.DELETE_OBJECTS:
-                events = _removed_together(document, answer.body)
+                events = await asyncio.to_thread(_removed_together, document, answer.body)
             else:
                 events = [await self._event(passing, call, counted.size, answer)]
             peer = passing.request.peer
             address = peer[0] if peer is not None else _HERE
-            who = Requester(passing.caller.account, passing.caller.user_id, address, passing.request_id)
+            caller = passing.caller
+            who = Requester(caller.account, caller.user_id, address, passing.request_id, passing.trace)
             await self._buckets.happened(call.bucket, who, events)
         answer.send(passing.response)
 

@@ -23,6 +23,7 @@ from ondol.aws.xml_documents import MalformedXml, at, parse_xml, text
 from ondol.frontend.answers import send_reply
 from ondol.frontend.forwarding import Forwarding, WholeAnswer
 from ondol.frontend.passing import Passing, TooLong, once
+from ondol.frontend.trigger_api import SLOW_BYTES
 from ondol.model.errors import PlatformError
 from ondol.triggers.api import Subscription, SubscriptionRefused, Topics
 
@@ -62,7 +63,10 @@ class SnsApi:
         asked = _Asked(passing, {}, b"")
         try:
             body = await passing.read(_REQUEST_BYTES)
-            asked = _Asked(passing, form_of(passing.request.query, body), body)
+            query = passing.request.query
+            slow = len(body) > SLOW_BYTES
+            form = await asyncio.to_thread(form_of, query, body) if slow else form_of(query, body)
+            asked = _Asked(passing, form, body)
             await self._serve(asked)
         except TooLong:
             asked.refuse(413, "RequestEntityTooLarge", f"A request has {_REQUEST_BYTES} bytes at most.")
@@ -132,15 +136,15 @@ class SnsApi:
         asked.passing.response.send(answer.status, answer.fields, body)
 
     async def _published(self, asked: _Asked, action: str, answer: WholeAnswer) -> None:
-        root = parse_xml(answer.body)
+        root, trace = parse_xml(answer.body), asked.passing.trace
         if action == "Publish":
             id = text(root, "PublishResult", "MessageId") or ""
-            await self._topics.published(asked.topic, message_of(asked.form, id))
+            await self._topics.published(asked.topic, message_of(asked.form, id, trace))
             return
         prefixes = batch_of(asked.form)
         taken = at(root, "PublishBatchResult", "Successful", "member")
         ids = [(text(each, "Id") or "", text(each, "MessageId") or "") for each in taken]
-        messages = [message_of(asked.form, id, prefixes[own]) for own, id in ids if own in prefixes]
+        messages = [message_of(asked.form, id, trace, prefixes[own]) for own, id in ids if own in prefixes]
         await asyncio.gather(*(self._topics.published(asked.topic, each) for each in messages))
 
 

@@ -1,5 +1,6 @@
 """EventBridge and its Scheduler: reads a request, has `triggers` decide, frames the answer."""
 
+import asyncio
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,9 @@ from ondol.triggers.api import Owner, Triggers
 TARGET = "x-amz-target"
 
 _REQUEST_BYTES = 2_097_152
+
+SLOW_BYTES = 65_536
+"""A larger body is read away from the event loop: it would keep others waiting."""
 
 
 class TriggerApi:
@@ -38,6 +42,11 @@ class TriggerApi:
             body = await request.body.read(_REQUEST_BYTES)
         except BodyTooLarge as error:
             raise RequestEntityTooLarge(f"Request must be smaller than {_REQUEST_BYTES} bytes.") from error
+        if len(body) > SLOW_BYTES:
+            return await asyncio.to_thread(self._parse, service, request, body)
+        return self._parse(service, request, body)
+
+    def _parse(self, service: str, request: Request, body: bytes) -> tuple[str, dict[str, Any]]:
         if service == EVENTS:
             match = self._events.match(request.headers.get(TARGET))
             if match is not None:

@@ -20,3 +20,6 @@ class Message(msgspec.Struct, frozen=True):
     attributes: Mapping[str, MessageAttribute] = {}
     structured: bool = False
     """The body is JSON with a text for each protocol."""
+
+    trace: str | None = None
+    """The X-Ray trace header that it came with, by which endless loops are noticed."""

@@ -62,6 +62,8 @@ class Requester(msgspec.Struct, frozen=True):
     principal: str
     address: str
     request_id: str
+    trace: str | None = None
+    """The X-Ray trace header of the request, by which endless loops are noticed."""
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -55,9 +55,13 @@ class Cron(msgspec.Struct, frozen=True):
         length = calendar.monthrange(year, month)[1]
         meant = {day for days in self.days for day in days(year, month) if 1 <= day <= length}
         for day in sorted(meant):
-            if date(year, month, day) < start.date():
+            first = date(year, month, day)
+            if first < start.date():
                 continue
+            begun = first == start.date()
             for hour in self.hours:
+                if begun and hour < start.hour:
+                    continue
                 for minute in self.minutes:
                     moment = datetime(year, month, day, hour, minute)
                     if moment >= start:

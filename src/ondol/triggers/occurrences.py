@@ -7,7 +7,7 @@
 ```
 Pure. An occurrence counts as missed when its flexible window is over. AWS is never down, so that it misses none; a
 machine that slept over the weekend should not run three days of minutes at once. Hence of several that were missed only
-the last one is made up for, and that only if it is no older than AWS would still try to deliver it (docs/triggers.md).
+the last one is made up for, and that only if it is no older than AWS would still try to deliver it (ADR 13).
 """
 
 from zoneinfo import ZoneInfo
