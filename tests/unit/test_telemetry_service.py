@@ -364,10 +364,10 @@ def test_a_start_reads_nothing_however_many_streams_there_are(tmp_path: Path) ->
         (group / path_of(f"2025/01/01/[$LATEST]{number:032x}", 0, T0)).write_bytes(b'[%d,"x\\n"]\n' % T0)
 
     async def scenario() -> None:
-        begin = time.perf_counter()
+        begin = time.process_time()
         service = TelemetryService(tmp_path, SteppedClock())
         service.open(stream("s")).write(line(1).time, line(1).message)
-        assert time.perf_counter() - begin < 0.02
+        assert time.process_time() - begin < 0.02
         answer = await service.perform("DescribeLogStreams", ACCOUNT, REGION, {"logGroupName": GROUP})
         assert len(answer["logStreams"]) == 50
         await service.close()
