@@ -29,6 +29,13 @@ def client(ondol: OndolProcess) -> Any:
     return ondol.client()
 
 
+@pytest.fixture(scope="session")
+def moto_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
+    """One that has a moto server beside it, for tests that leave each other's things alone."""
+    with OndolProcess(tmp_path_factory.mktemp("moto-door") / "data", {"WITH": "moto"}) as process:
+        yield process
+
+
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A function name of the test's own."""

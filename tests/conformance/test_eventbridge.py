@@ -255,7 +255,8 @@ QUEUE = f"arn:aws:sqs:us-east-1:{ACCOUNT}:q"
     ("target", "words"),
     [
         ({"Arn": QUEUE}, "invokes Lambda functions and nothing else"),
-        ({"Arn": FUNCTION, "DeadLetterConfig": {"Arn": QUEUE}}, "DeadLetterConfig of target it cannot be set"),
+        ({"Arn": FUNCTION, "DeadLetterConfig": {"Arn": FUNCTION}}, "dead letters go to a standard queue"),
+        ({"Arn": FUNCTION, "SqsParameters": {"MessageGroupId": "g"}}, "SqsParameters of target it cannot be set"),
         ({"Arn": FUNCTION, "Input": "no"}, "JSON syntax error in input for target it"),
         ({"Arn": FUNCTION, "Input": "1", "InputPath": "$"}, "Only one of Input, InputPath, or InputTransformer"),
         ({"Arn": FUNCTION, "InputPath": "$['a']"}, "Invalid InputPath for target it"),

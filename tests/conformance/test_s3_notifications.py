@@ -4,7 +4,6 @@ import json
 import os
 import re
 import urllib.request
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +18,8 @@ MEBIBYTE = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
-    with OndolProcess(tmp_path_factory.mktemp("s3") / "data", {"WITH": "moto"}) as process:
-        yield process
+def door(moto_door: OndolProcess) -> OndolProcess:
+    return moto_door
 
 
 @pytest.fixture(scope="module")

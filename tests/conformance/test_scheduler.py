@@ -115,3 +115,23 @@ def test_what_cannot_be_is_refused(scheduler: Any) -> None:
         scheduler.get_schedule(Name="none")
     assert refusal(error) == ("ResourceNotFoundException", 404)
     assert error.value.response["Error"]["Message"] == "Schedule none does not exist."
+
+
+def test_dead_letters_reach_their_queue(moto_door: OndolProcess, name: str) -> None:
+    sqs = moto_door.client("sqs")
+    queue = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
+    target = {
+        "Arn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:gone",
+        "RoleArn": ROLE,
+        "Input": '{"n": 1}',
+        "DeadLetterConfig": {"Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead-letters"},
+    }
+    moto_door.client("scheduler").create_schedule(
+        Name=name[-60:], ScheduleExpression="rate(1 day)", FlexibleTimeWindow=OFF, Target=target
+    )
+    receive = {"QueueUrl": queue, "WaitTimeSeconds": 2, "MessageAttributeNames": ["All"]}
+    [message] = until(lambda: sqs.receive_message(**receive).get("Messages"))
+    assert json.loads(message["Body"]) == {"n": 1}
+    attributes = {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
+    assert (attributes["ERROR_CODE"], attributes["TARGET_ARN"]) == ("NO_RESOURCE", target["Arn"])
+    assert attributes["SCHEDULE_ARN"].endswith(f":schedule/default/{name[-60:]}")

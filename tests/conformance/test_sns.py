@@ -1,7 +1,6 @@
 """Functions that subscribe to topics of a moto server, and get what is published through ondol's door."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +11,8 @@ from ondol_process import OndolProcess, create
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
-    with OndolProcess(tmp_path_factory.mktemp("sns") / "data", {"WITH": "moto"}) as process:
-        yield process
+def door(moto_door: OndolProcess) -> OndolProcess:
+    return moto_door
 
 
 @pytest.fixture(scope="module")

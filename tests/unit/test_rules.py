@@ -118,6 +118,25 @@ async def test_the_conditions_of_a_permission_are_the_rule_and_its_account(world
 
 
 @scenario
+async def test_what_a_function_cannot_have_is_a_dead_letter(world: World) -> None:
+    queue = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:dead"
+    gone = f"{FUNCTION.arn}2"
+    await world.events("PutRule", Name="r", EventPattern='{"source": ["s"]}')
+    targets = [
+        {"Id": str(n), "Arn": arn, "DeadLetterConfig": {"Arn": queue}} for n, arn in enumerate((FUNCTION.arn, gone))
+    ]
+    await world.events("PutTargets", Rule="r", Targets=targets)
+    assert (await world.events("ListTargetsByRule", Rule="r"))["Targets"][0]["DeadLetterConfig"] == {"Arn": queue}
+    world.neighbours.policy = '{"Statement": []}'
+    await world.events("PutEvents", Entries=[{"Source": "s", "DetailType": "t", "Detail": "{}"}])
+    refused, missing = sorted(world.neighbours.letters, key=lambda letter: letter.attributes["TARGET_ARN"])
+    assert world.times == [] and refused.queue == queue
+    assert '"detail-type":"t"' in refused.body
+    assert refused.attributes["RULE_ARN"] == ("String", RULE)
+    assert [each.attributes["ERROR_CODE"][1] for each in (refused, missing)] == ["NO_PERMISSIONS", "NO_RESOURCE"]
+
+
+@scenario
 async def test_a_record_for_a_bus_that_is_not_there_is_refused(world: World) -> None:
     with pytest.raises(ResourceNotFound):
         await world.service.put(f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/none", BusEntry("lambda", "t", {}))

@@ -168,6 +168,7 @@ async def test_the_same_token_makes_the_same_schedule(world: World) -> None:
         ({"Target": {"Arn": f"arn:aws:sqs:eu-west-1:{ACCOUNT}:q"}}, "invokes Lambda functions and nothing else"),
         ({"Target": {"Arn": "arn:aws:scheduler:::aws-sdk:lambda:invoke"}}, "invokes Lambda functions and nothing else"),
         ({"Target": {"SqsParameters": {"MessageGroupId": "g"}}}, "SqsParameters cannot be set"),
+        ({"Target": {"DeadLetterConfig": {"Arn": "arn:aws:sqs:r:1:q.fifo"}}}, "Dead letters go to a standard queue"),
         ({"Target": {"Input": "no"}}, "is not valid JSON"),
         ({"Target": {"Input": f'"{"x" * 262_144}"'}}, "262144 bytes at most"),
     ],

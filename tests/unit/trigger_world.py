@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from ondol.control.api import Control
-from ondol.events.api import Event
+from ondol.events.api import Event, Letter
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.function import FunctionKey, FunctionVersion, FunctionView
 from ondol.model.ids import AccountId, Region
@@ -32,6 +32,7 @@ class Neighbours:
     def __init__(self, loop: VirtualTimeLoop) -> None:
         self._loop = loop
         self.accepted: list[tuple[float, Event]] = []
+        self.letters: list[Letter] = []
         self.broken = False
         self.policy = PERMITTED
 
@@ -45,6 +46,9 @@ class Neighbours:
         if self.broken:
             raise PlatformError("the disk is full", Outcome.NOT_STARTED)
         self.accepted.append((self._loop.time(), event))
+
+    async def send(self, letter: Letter) -> None:
+        self.letters.append(letter)
 
     async def forget_all(self) -> None:
         raise AssertionError("events are forgotten by whoever forgets triggers too")

@@ -100,9 +100,28 @@ class Runner(Protocol):
         ...
 
 
+class Letter(msgspec.Struct, frozen=True):
+    """What a queue is to be sent for whoever could not have a function invoked."""
+
+    queue: str
+    """ARN."""
+
+    function: FunctionKey
+    source: str
+    """ARN of who wanted it."""
+
+    body: str
+    attributes: dict[str, tuple[str, str]]
+    """Of the message: by name, its type and its value."""
+
+
 class Events(Protocol):
     async def accept(self, event: Event) -> None:
         """Durable when it returns. Raises `PlatformError` if it could not be kept."""
+        ...
+
+    async def send(self, letter: Letter) -> None:
+        """Durable when it returns; sent until the queue has it. Raises `PlatformError` if it could not be kept."""
         ...
 
     async def forget_all(self) -> None:

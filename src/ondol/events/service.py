@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from ondol.background import Background
-from ondol.events.api import Event, Outcome, Refused, Runner
+from ondol.events.api import Event, Letter, Outcome, Refused, Runner
 from ondol.events.deliveries import Courier, Deliveries, NotDelivered
 from ondol.events.lineage import passed_on
 from ondol.events.machine import Dispatch
@@ -104,6 +104,21 @@ class EventsService:
             await self._put(event, 0)
         except StoreError as error:
             raise PlatformError(f"The event could not be kept: {error}", errors.Outcome.NOT_STARTED) from error
+
+    async def send(self, letter: Letter) -> None:
+        delivery = Delivery(
+            request_id=RequestId(self._new_id()),
+            function=letter.function,
+            source=letter.source,
+            destination=letter.queue,
+            body=letter.body,
+            at=self._clock.wall(),
+            attributes=letter.attributes,
+        )
+        try:
+            await self._deliveries.put(delivery)
+        except StoreError as error:
+            raise PlatformError(f"The message could not be kept: {error}", errors.Outcome.NOT_STARTED) from error
 
     async def forget_all(self) -> None:
         try:

@@ -98,7 +98,7 @@ class BucketNotifications:
                 if wants(each, event):
                     record = record_of(kept, each, event, who, sequencer=sequencer, now=now)
                     payload = msgspec.json.encode({"Records": [record]})
-                    telling.append(self._invoking.invoke(each.function, payload, self._source(kept), who.trace))
+                    telling.append(self._invoking.invoke(each.function, payload, self._source(kept), trace=who.trace))
             if kept.told.to_events:
                 entry = bus_entry_of(kept, event, who, sequencer=sequencer, now=now)
                 telling.append(self._publish(kept, entry))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from ondol.control.api import Control
-from ondol.events.api import Event, Events
+from ondol.events.api import Event, Events, Letter
 from ondol.model.arn import parse_function_arn
 from ondol.model.errors import InvariantError
 from ondol.model.function import LATEST, FunctionKey
@@ -20,6 +20,10 @@ from ondol.model.policy import INVOKE, SOURCE_ACCOUNT, SOURCE_ARN, Principal
 from ondol.model.time import Clock
 
 _MOST_TOLD = 1024
+
+_NO_RESOURCE, _NO_PERMISSIONS = "NO_RESOURCE", "NO_PERMISSIONS"
+_NAMED = {"events": "RULE_ARN", "scheduler": "SCHEDULE_ARN"}
+"""How dead letters call who wanted the invocation."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +42,14 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Undeliverable(Exception):
-    """The function is not there, or may not be invoked; a sentence that says which, and perhaps the way out."""
+    """The function is not there, or may not be invoked; a sentence that says which, and perhaps the way out.
+
+    `code` is how a dead letter puts it.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Invoking:
@@ -54,30 +65,41 @@ class Invoking:
     def open(self, events: Events) -> None:
         self._events = events
 
-    async def invoke(self, target: str, payload: bytes, source: Source, trace: str | None = None) -> None:
-        """Durable when it returns, unless the function cannot be invoked: then ondol's log says so once, as AWS's
-        metrics do, and nobody else. Raises `PlatformError`."""
+    async def invoke(
+        self, target: str, payload: bytes, source: Source, *, trace: str | None = None, dead_letters: str | None = None
+    ) -> None:
+        """Durable when it returns. Raises `PlatformError`.
+
+        If the function cannot be invoked ondol's log says so once, as AWS's metrics do, and the queue of `dead_letters`
+        gets what was for it.
+        """
         try:
             function, qualifier = await self.allowed(target, source)
         except Undeliverable as error:
             self.tell(source.arn, target, str(error))
+            if dead_letters is not None:
+                await self._opened.send(_letter(dead_letters, target, payload, source, error))
             return
-        if self._events is None:
-            raise InvariantError("something was triggered before events were there")
-        await self._events.accept(
+        await self._opened.accept(
             Event(RequestId(self._new_id()), function, qualifier, payload, self._clock.wall(), trace=trace)
         )
+
+    @property
+    def _opened(self) -> Events:
+        if self._events is None:
+            raise InvariantError("something was triggered before events were there")
+        return self._events
 
     async def allowed(self, target: str, source: Source) -> tuple[FunctionKey, str | None]:
         """The function and qualifier that an ARN names. Raises `Undeliverable`."""
         arn = parse_function_arn(target)
         if arn is None:
-            raise Undeliverable("it is not the ARN of a function")
+            raise Undeliverable(_NO_RESOURCE, "it is not the ARN of a function")
         key = FunctionKey(arn.account, arn.region, arn.name)
         view = await self._control.view(key)
         label = arn.qualifier or LATEST
         if view is None or (label not in view.versions and label not in view.aliases):
-            raise Undeliverable("there is no such function")
+            raise Undeliverable(_NO_RESOURCE, "there is no such function")
         if source.service is None and source.account == arn.account:
             return key, arn.qualifier
         principal = Principal(source.service, source.account if source.service is None else None)
@@ -85,9 +107,10 @@ class Invoking:
         if not view.permits(arn.qualifier, INVOKE, principal, context):
             named = f" --qualifier {arn.qualifier}" if arn.qualifier else ""
             raise Undeliverable(
+                _NO_PERMISSIONS,
                 f"its policy does not let {source.service or source.account} invoke it; if it should: "
                 f"aws lambda add-permission --function-name {arn.name}{named} --statement-id NAME "
-                f"--action {INVOKE} --principal {source.service or source.account} --source-arn {source.arn}"
+                f"--action {INVOKE} --principal {source.service or source.account} --source-arn {source.arn}",
             )
         return key, arn.qualifier
 
@@ -98,6 +121,32 @@ class Invoking:
                 self._told.clear()
             self._told.add((source, target, reason))
             _log.warning("%s does not reach %s: %s", source, target, reason)
+
+
+def _letter(queue: str, target: str, payload: bytes, source: Source, error: Undeliverable) -> Letter:
+    """Source: EventBridge user guide, "Using dead-letter queues to process undelivered events"."""
+    arn = parse_function_arn(target)
+    if arn is None:
+        raise InvariantError(f"{target} was taken for the ARN of a function")
+    attributes = {
+        _NAMED[source.arn.split(":")[2]]: source.arn,
+        "TARGET_ARN": target,
+        "ERROR_CODE": error.code,
+        "ERROR_MESSAGE": str(error),
+    }
+    return Letter(
+        queue,
+        FunctionKey(arn.account, arn.region, arn.name),
+        source.arn,
+        payload.decode(),
+        {name: ("String", value) for name, value in attributes.items()},
+    )
+
+
+def is_queue(arn: str) -> bool:
+    """Whether it can have dead letters: a queue of SQS, and none that keeps an order."""
+    parts = arn.split(":")
+    return len(parts) == 6 and parts[2] == "sqs" and not arn.endswith(".fifo")
 
 
 def is_function(arn: str) -> bool:

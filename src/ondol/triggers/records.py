@@ -36,6 +36,8 @@ class RuleTarget(msgspec.Struct, frozen=True, omit_defaults=True):
     paths: dict[str, str] = {}
     max_age_s: int | None = None
     max_retries: int | None = None
+    dead_letters: str | None = None
+    """ARN of the queue that gets what could not be delivered."""
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,6 +98,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str | None = None
     max_age_s: int = 86_400
     max_retries: int = 185
+    dead_letters: str | None = None
     client_token: str | None = None
     fired: WallTime = WallTime(0)
 

@@ -111,7 +111,9 @@ class RuleDelivery:
                 continue
             # With a role it acts as that, and needs no leave of the function's.
             source = Source(arn, rule.account, SERVICE if target.role is None else None)
-            invocations.append(self._invoking.invoke(target.arn, payload, source, trace))
+            invocations.append(
+                self._invoking.invoke(target.arn, payload, source, trace=trace, dead_letters=target.dead_letters)
+            )
         await asyncio.gather(*invocations)
 
 

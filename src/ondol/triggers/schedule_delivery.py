@@ -52,7 +52,8 @@ class ScheduleDelivery:
         if schedule is None:
             return
         source = Source(schedule_arn(schedule), schedule.account, service=None)
-        await self._invoking.invoke(schedule.target, payload_of(schedule, occurrence, self._new_id()), source)
+        payload = payload_of(schedule, occurrence, self._new_id())
+        await self._invoking.invoke(schedule.target, payload, source, dead_letters=schedule.dead_letters)
         await self._schedules.change(place[:-1], place[-1], lambda now: now and replace(now, fired=occurrence))
 
     async def over(self, place: Place) -> None:

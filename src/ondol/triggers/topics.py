@@ -110,7 +110,7 @@ class TopicSubscriptions:
         source = Source(topic, AccountId(parts[4]), SERVICE)
         await asyncio.gather(
             *(
-                self._invoking.invoke(each.function, event_of(each, message, body, now), source, message.trace)
+                self._invoking.invoke(each.function, event_of(each, message, body, now), source, trace=message.trace)
                 for each in self._subscriptions.of((topic,))
                 if passes(each.filter_policy, each.filter_scope, body, message.attributes)
             )

@@ -11,14 +11,14 @@ from ondol.triggers.api import Owner
 from ondol.triggers.arns import schedule_arn
 from ondol.triggers.cron import InvalidExpression
 from ondol.triggers.expressions import parse_expression, zone_of
-from ondol.triggers.invoking import is_function
+from ondol.triggers.invoking import is_function, is_queue
 from ondol.triggers.operations.groups import GroupOperations
 from ondol.triggers.operations.table import Operations
 from ondol.triggers.paging import page
 from ondol.triggers.records import DEFAULT_GROUP, Schedule
 from ondol.triggers.registry import Registry
 
-_KNOWN = frozenset({"Arn", "RoleArn", "Input", "RetryPolicy"})
+_KNOWN = frozenset({"Arn", "RoleArn", "Input", "RetryPolicy", "DeadLetterConfig"})
 _LARGEST_INPUT = 262_144
 _EARLIEST_START_MS = 300_000
 """So long ago, at most, a start may be."""
@@ -143,6 +143,7 @@ class ScheduleOperations:
             description=parameters.get("Description"),
             max_age_s=policy.get("MaximumEventAgeInSeconds", 86_400),
             max_retries=policy.get("MaximumRetryAttempts", 185),
+            dead_letters=(target.get("DeadLetterConfig") or {}).get("Arn"),
             client_token=parameters.get("ClientToken"),
         )
 
@@ -156,6 +157,9 @@ def _check_target(target: Mapping[str, Any]) -> None:
         )
     for member in sorted(target.keys() - _KNOWN):
         raise ValidationFailed(f"{member} cannot be set: ondol does not have that for functions.")
+    queue = (target.get("DeadLetterConfig") or {}).get("Arn")
+    if queue is not None and not is_queue(queue):
+        raise ValidationFailed(f"Dead letters go to a standard queue, which {queue} is not.")
     text = target.get("Input")
     if text is None:
         return
@@ -235,6 +239,7 @@ def _shown(schedule: Schedule) -> dict[str, Any]:
             "Arn": schedule.target,
             "RoleArn": schedule.role,
             "Input": schedule.input,
+            "DeadLetterConfig": None if schedule.dead_letters is None else {"Arn": schedule.dead_letters},
             "RetryPolicy": {
                 "MaximumEventAgeInSeconds": schedule.max_age_s,
                 "MaximumRetryAttempts": schedule.max_retries,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ondol.model.errors import LimitExceeded, ValidationFailed
 from ondol.triggers.api import Owner
 from ondol.triggers.inputs import PREDEFINED, InvalidInput, check_path, check_template
-from ondol.triggers.invoking import is_function
+from ondol.triggers.invoking import is_function, is_queue
 from ondol.triggers.operations.rules import RuleOperations, missing_rule
 from ondol.triggers.operations.table import Operations
 from ondol.triggers.paging import page
@@ -19,7 +19,9 @@ from ondol.triggers.registry import Registry
 TARGETS = 5
 """Of a rule (EventBridge user guide, "Quotas")."""
 
-_KNOWN = frozenset({"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer", "RetryPolicy"})
+_KNOWN = frozenset(
+    {"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer", "RetryPolicy", "DeadLetterConfig"}
+)
 
 
 class TargetOperations:
@@ -98,7 +100,12 @@ def _target(target: Mapping[str, Any]) -> RuleTarget:
         paths=transformer.get("InputPathsMap") or {},
         max_age_s=policy.get("MaximumEventAgeInSeconds"),
         max_retries=policy.get("MaximumRetryAttempts"),
+        dead_letters=(target.get("DeadLetterConfig") or {}).get("Arn"),
     )
+    if made.dead_letters is not None and not is_queue(made.dead_letters):
+        raise ValidationFailed(
+            f"Parameter {made.dead_letters} is not valid. Reason: dead letters go to a standard queue."
+        )
     _check_input(made)
     return made
 
@@ -138,4 +145,6 @@ def _shown(target: RuleTarget) -> dict[str, Any]:
     policy = {"MaximumRetryAttempts": target.max_retries, "MaximumEventAgeInSeconds": target.max_age_s}
     if any(value is not None for value in policy.values()):
         shown["RetryPolicy"] = policy
+    if target.dead_letters is not None:
+        shown["DeadLetterConfig"] = {"Arn": target.dead_letters}
     return shown
