@@ -53,17 +53,20 @@ def call(
         connection.close()
 
 
+URL = {"StatementId": "url", "Action": "lambda:InvokeFunctionUrl"}
+FUNCTION = {"StatementId": "function", "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True}
+
+
+def permit(client: Any, name: str, principal: str, auth_type: str, **qualified: str) -> None:
+    """Both permissions that AWS asks for."""
+    named = {"FunctionName": name, "Principal": principal, **qualified}
+    client.add_permission(**named, **URL, FunctionUrlAuthType=auth_type)
+    client.add_permission(**named, **FUNCTION)
+
+
 def public(client: Any, name: str, **more: Any) -> str:
     """A URL that everybody may call."""
-    qualified = {"Qualifier": more["Qualifier"]} if "Qualifier" in more else {}
-    client.add_permission(
-        FunctionName=name,
-        StatementId="public",
-        Action="lambda:InvokeFunctionUrl",
-        Principal="*",
-        FunctionUrlAuthType="NONE",
-        **qualified,
-    )
+    permit(client, name, "*", "NONE", **({"Qualifier": more["Qualifier"]} if "Qualifier" in more else {}))
     url: str = client.create_function_url_config(FunctionName=name, AuthType="NONE", **more)["FunctionUrl"]
     return url
 
@@ -297,19 +300,25 @@ def refused(told: Answer, text: str | None = FORBIDDEN) -> bool:
 def test_nobody_may_without_a_permission(ondol: OndolProcess, client: Any, function: str) -> None:
     url = client.create_function_url_config(FunctionName=function, AuthType="NONE")["FunctionUrl"]
     assert refused(call(ondol, url))
-    client.add_permission(
-        FunctionName=function,
-        StatementId="s",
-        Action="lambda:InvokeFunctionUrl",
-        Principal="*",
-        FunctionUrlAuthType="NONE",
-    )
+    for allowed in ({**URL, "FunctionUrlAuthType": "NONE"}, FUNCTION):
+        client.add_permission(FunctionName=function, Principal="*", **allowed)
+        assert refused(call(ondol, url)), "one of the two is not enough"
+        client.remove_permission(FunctionName=function, StatementId=allowed["StatementId"])
+    permit(client, function, "*", "NONE")
     assert call(ondol, url).status == 200
     client.update_function_url_config(FunctionName=function, AuthType="AWS_IAM")
     assert refused(call(ondol, url))
     client.update_function_url_config(FunctionName=function, AuthType="NONE")
-    client.remove_permission(FunctionName=function, StatementId="s")
+    client.remove_permission(FunctionName=function, StatementId="url")
     assert refused(call(ondol, url))
+
+
+def test_who_may_call_the_url_may_not_invoke_otherwise(ondol: OndolProcess, client: Any, function: str) -> None:
+    stranger = ondol.client(account="111122223333")
+    url = public(client, function)
+    assert call(ondol, url).status == 200
+    with pytest.raises(stranger.exceptions.ClientError, match="AccessDenied"):
+        stranger.invoke(FunctionName=f"arn:aws:lambda:us-east-1:000000000000:function:{function}")
 
 
 def test_a_url_goes_with_its_alias_and_its_function(ondol: OndolProcess, client: Any, function: str) -> None:
@@ -344,13 +353,7 @@ def test_a_signature_says_who_calls(ondol: OndolProcess, client: Any, name: str)
         "userId": "000000000000",
     }
     assert refused(call(ondol, url, **signed("111122223333")))
-    client.add_permission(
-        FunctionName=name,
-        StatementId="s",
-        Action="lambda:InvokeFunctionUrl",
-        Principal="111122223333",
-        FunctionUrlAuthType="AWS_IAM",
-    )
+    permit(client, name, "111122223333", "AWS_IAM")
     assert json.loads(call(ondol, url, **signed("111122223333")).body)["accountId"] == "111122223333"
     assert refused(call(ondol, url, **signed("444455556666")))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lambda_calls import ABSENT, answer, arn, conflict, invalid, invoke, not_found, refusal
 
-from ondol_process import OndolProcess, create
+from ondol_process import OndolProcess, create, package
 
 STRANGER = "555566667777"
 INVOKE = "lambda:InvokeFunction"
@@ -202,6 +202,39 @@ def test_another_account_invokes_by_permission_only(ondol: OndolProcess, client:
     assert stranger.invoke(FunctionName=arn(function), InvocationType="DryRun")["StatusCode"] == 204
     client.remove_permission(FunctionName=function, StatementId="s")
     refused(arn(function))
+
+
+def test_another_account_reads_and_changes_by_permission_only(ondol: OndolProcess, client: Any, function: str) -> None:
+    stranger = ondol.client(account=STRANGER)
+    whole, live = arn(function), arn(function, "live")
+    calls = {
+        "GetFunction": lambda named: stranger.get_function(FunctionName=named),
+        "GetFunctionConfiguration": lambda named: stranger.get_function_configuration(FunctionName=named),
+        "ListAliases": lambda named: stranger.list_aliases(FunctionName=named),
+        "ListTags": lambda named: stranger.list_tags(Resource=named),
+        "UpdateFunctionCode": lambda named: stranger.update_function_code(
+            FunctionName=named, ZipFile=package({"m.py": ""}), DryRun=True
+        ),
+        "PutFunctionConcurrency": lambda named: stranger.put_function_concurrency(
+            FunctionName=named, ReservedConcurrentExecutions=1
+        ),
+        "DeleteFunction": lambda named: stranger.delete_function(FunctionName=named),
+    }
+
+    def denied(operation: str, named: str) -> None:
+        status, error = refusal(lambda: calls[operation](named))
+        assert (status, error["Error"]["Code"]) == (403, "AccessDeniedException")
+        assert f"is not authorized to perform: lambda:{operation} on resource: {named} " in error["Error"]["Message"]
+
+    for operation, call in calls.items():
+        denied(operation, whole)
+        client.add_permission(
+            FunctionName=function, StatementId=operation, Action=f"lambda:{operation}", Principal=STRANGER
+        )
+        assert call(whole)["ResponseMetadata"]["HTTPStatusCode"] < 300
+        if operation == "GetFunction":
+            denied(operation, live)
+    assert refusal(lambda: client.get_function(FunctionName=function))[0] == 404, "what it may, it has done"
 
 
 def test_whole_policies(ondol: OndolProcess, client: Any, function: str) -> None:

@@ -95,9 +95,12 @@ def test_another_region_is_out_of_reach(client: Any, function: str) -> None:
 
 
 def test_another_accounts_function_is_reached_by_its_arn_and_no_other_is_told_of(
-    ondol: OndolProcess, function: str
+    ondol: OndolProcess, client: Any, function: str
 ) -> None:
     stranger = ondol.client(account="555566667777")
+    client.add_permission(
+        FunctionName=function, StatementId="stranger", Action="lambda:GetFunction", Principal="555566667777"
+    )
     assert stranger.get_function(FunctionName=arn(function))["Configuration"]["FunctionArn"] == arn(function)
     for call in (stranger.get_function, stranger.invoke):
         status, error = refusal(_calling(call, FunctionName=arn("nobody-made-this")))

@@ -350,13 +350,9 @@ def test_what_ondol_shows_of_itself_is_https(ondol: OndolProcess, key: Key, clie
     headers = key.signed(ondol, "GET", path, Host="ondol.example.com")
     elsewhere = json.loads(send(ondol, "GET", path, headers).body)["FunctionUrl"]
     assert elsewhere == f"https://ondol.example.com/_ondol/url/{urlsplit(shown).netloc.partition('.')[0]}/"
-    client.add_permission(
-        FunctionName=echo,
-        StatementId="public",
-        Action="lambda:InvokeFunctionUrl",
-        Principal="*",
-        FunctionUrlAuthType="NONE",
-    )
+    public = {"FunctionName": echo, "Principal": "*"}
+    client.add_permission(**public, StatementId="u", Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+    client.add_permission(**public, StatementId="f", Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True)
     event = json.loads(send(ondol, "GET", urlsplit(elsewhere).path, {"Host": "ondol.example.com"}).body)
     assert (event["headers"]["x-forwarded-proto"], event["headers"]["x-forwarded-port"]) == ("https", "443")
     assert send(ondol, "GET", urlsplit(elsewhere).path, {"Host": "evil.example"}).status == 403

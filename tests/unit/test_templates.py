@@ -259,7 +259,7 @@ def test_what_comes_with_an_alias_is_the_aliass() -> None:
     made = plan(function(properties, after=after))
     assert [each.kind for each in made.steps] == [
         *(Kind.QUEUE, Kind.FUNCTION, Kind.ALIAS, Kind.EVENT_INVOKE, Kind.URL, Kind.API),
-        *(Kind.PERMISSION, Kind.PERMISSION, Kind.MAPPING),
+        *(Kind.PERMISSION, Kind.PERMISSION, Kind.PERMISSION, Kind.MAPPING),
     ]
     assert step(made, "HelloUrl").members == {
         "FunctionName": "shop-Hello",

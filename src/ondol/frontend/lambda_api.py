@@ -13,10 +13,12 @@ from ondol.control.api import Caller as Owner
 from ondol.control.api import Control
 from ondol.durable.api import Durable
 from ondol.frontend.code_links import CodeLinks
+from ondol.frontend.targets import require_permission
 from ondol.frontend.url_address import Front, link_to
 from ondol.http import BodyTooLarge, Request
 from ondol.model.arn import parse_function_arn
-from ondol.model.errors import AccessDenied, RequestEntityTooLarge, ResourceNotFound
+from ondol.model.errors import AccessDenied, RequestEntityTooLarge
+from ondol.model.function import FunctionKey
 from ondol.model.ids import CodeDigest, RequestId
 from ondol.model.limits import CREATE_REQUEST_BYTES
 
@@ -51,12 +53,9 @@ class LambdaApi:
             # Executions are their own account's alone (developer guide, "Security and permissions").
             own = Owner(caller.account, caller.region)
             return self._wire.reply(operation, await self._durable.perform(operation, own, parameters), request_id)
-        try:
-            result = await self._control.perform(operation, owner, parameters)
-        except ResourceNotFound as error:
-            if owner.account != caller.account:
-                raise AccessDenied("") from error
-            raise
+        if owner.account != caller.account:
+            await self._require_permission(operation, parameters, owner, caller)
+        result = await self._control.perform(operation, owner, parameters)
         if operation in _LINKED:
             self._link_package(result.get(_LINKED[operation]), owner, request)
         for shown in result.get("FunctionUrlConfigs", (result,)):
@@ -65,6 +64,20 @@ class LambdaApi:
                     Front.URL, shown["FunctionUrl"], owner.region, request.headers["host"], encrypted=request.encrypted
                 )
         return self._wire.reply(operation, result, request_id)
+
+    async def _require_permission(
+        self, operation: str, parameters: dict[str, Any], owner: Owner, caller: Caller
+    ) -> None:
+        """Another account does what the function's policy lets it do.
+
+        Raises `AccessDenied`, which is empty where the function is not there and so tells nothing.
+        """
+        named = parse_function_arn(parameters.get("Resource", ""))
+        name = parameters["FunctionName"] if named is None else named.name
+        view = await self._control.view(FunctionKey(owner.account, owner.region, name))
+        if view is None:
+            raise AccessDenied("")
+        require_permission(view, parameters.get("Qualifier"), f"lambda:{operation}", caller)
 
     async def _parse(self, match: Match, request: Request) -> dict[str, Any]:
         try:

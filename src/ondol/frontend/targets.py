@@ -63,16 +63,16 @@ class Targets:
         return found
 
 
+def require_permission(view: FunctionView, qualifier: str | None, action: str, caller: Caller) -> None:
+    """Raises `AccessDenied` unless the function's policy lets another account do this with it under this name."""
+    if not view.permits(qualifier, action, Principal(account=caller.account, arn=caller.identity)):
+        resource = view.key.arn if qualifier is None else f"{view.key.arn}:{qualifier}"
+        raise denied(caller.account, action, resource)
+
+
 def _checked(target: Target, qualifier: str | None, caller: Caller | None, tenant: str | None) -> Target:
     if caller is not None and caller.account != target.view.key.account:
-        _require_permission(target, qualifier, caller)
+        require_permission(target.view, qualifier, INVOKE, caller)
     if tenant is not None or target.version.per_tenant:
         return for_tenant(target, tenant)
     return target
-
-
-def _require_permission(target: Target, qualifier: str | None, caller: Caller) -> None:
-    """Raises `AccessDenied` unless the function's policy lets another account invoke it under this name."""
-    principal = Principal(account=caller.account, arn=caller.identity)
-    if not target.view.permits(qualifier, INVOKE, principal):
-        raise denied(caller.account, INVOKE, target.invoked_arn)

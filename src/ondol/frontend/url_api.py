@@ -44,7 +44,7 @@ from ondol.model.function import FunctionView
 from ondol.model.function_url import FunctionUrl
 from ondol.model.ids import Region, RequestId
 from ondol.model.limits import REQUEST_PAYLOAD_BYTES
-from ondol.model.policy import INVOKE_URL, URL_AUTH_TYPE, Principal
+from ondol.model.policy import INVOKE, INVOKE_URL, INVOKED_VIA_URL, URL_AUTH_TYPE, Principal
 from ondol.model.time import Clock, WallTime
 
 Identify = Callable[[Request], Awaitable[Caller]]
@@ -152,7 +152,7 @@ async def _admitted(view: FunctionView, url: FunctionUrl, identify: Identify, re
     """Who calls, where that must be known. Raises `AccessDenied`."""
     refused = AccessDenied(_FORBIDDEN)
     if not url.signed:
-        if not view.permits(url.qualifier, INVOKE_URL, Principal(), {URL_AUTH_TYPE: "NONE"}):
+        if not _permitted(view, url, Principal(), "NONE"):
             raise refused
         return None
     try:
@@ -165,9 +165,16 @@ async def _admitted(view: FunctionView, url: FunctionUrl, identify: Identify, re
         raise InvalidSignature(f"Credential should be scoped to a valid region, not '{caller.region}'. ")
     principal = Principal(account=caller.account, arn=caller.identity)
     own = caller.account == view.key.account
-    if not own and not view.permits(url.qualifier, INVOKE_URL, principal, {URL_AUTH_TYPE: "AWS_IAM"}):
+    if not own and not _permitted(view, url, principal, "AWS_IAM"):
         raise refused
     return caller
+
+
+def _permitted(view: FunctionView, url: FunctionUrl, principal: Principal, auth_type: str) -> bool:
+    """Whether the policy lets somebody call the URL, and by it the function: AWS asks for both since October 2025
+    (developer guide, "Control access to Lambda function URLs")."""
+    context = {URL_AUTH_TYPE: auth_type, INVOKED_VIA_URL: "true"}
+    return all(view.permits(url.qualifier, action, principal, context) for action in (INVOKE_URL, INVOKE))
 
 
 def _manners(address: UrlAddress, request_id: RequestId, request: Request, url: FunctionUrl | None = None) -> Manners:

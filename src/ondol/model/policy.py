@@ -22,6 +22,7 @@ INVOKE_URL = "lambda:InvokeFunctionUrl"
 SOURCE_ARN = "aws:sourcearn"
 SOURCE_ACCOUNT = "aws:sourceaccount"
 URL_AUTH_TYPE = "lambda:functionurlauthtype"
+INVOKED_VIA_URL = "lambda:invokedviafunctionurl"
 
 _ALLOW = "Allow"
 _DENY = "Deny"

@@ -162,8 +162,12 @@ def _url_steps(function: MadeFunction, properties: Properties) -> list[Step]:
     line = properties.line_of("FunctionUrlConfig")
     steps = [Step(f"{function.id}Url", Kind.URL, function.qualified, members, line, after=function.after)]
     if auth == "NONE":
-        statement = {"Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE"}
-        steps.append(permission(function, f"{function.id}UrlPublicPermissions", statement, line))
+        public: dict[str, dict[str, Any]] = {
+            "UrlPublicPermissions": {"Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE"},
+            "URLInvokeAllowPublicAccess": {"Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True},
+        }
+        for suffix, allowed in public.items():
+            steps.append(permission(function, f"{function.id}{suffix}", {**allowed, "Principal": "*"}, line))
     return steps
 
 
