@@ -14,8 +14,7 @@ from ondol.frontend.directory import Target
 from ondol.frontend.invocations import Invocation
 from ondol.model.errors import InvalidParameterValue, OndolError
 from ondol.model.invocation import FailureKind, FunctionFailure
-
-LONGEST_SYNCHRONOUS_S = 900
+from ondol.model.limits import LONGEST_SYNCHRONOUS_S
 
 
 class DurableInvocations:

@@ -79,6 +79,10 @@ class EventSchedule(msgspec.Struct, frozen=True):
     """up to this."""
 
 
+LONGEST_SYNCHRONOUS_S = 900
+"""An execution of a durable function that somebody waits for may last so long."""
+
+
 class DurableSchedule(msgspec.Struct, frozen=True):
     """When an invocation of a durable execution that failed is tried again."""
 

@@ -23,6 +23,7 @@ from ondol.control.event_sources import (
 )
 from ondol.control.operations.lookup import Answer, Operations, Parameters, key_of
 from ondol.control.policy import check_shared, check_tags
+from ondol.control.records import Settings
 from ondol.control.registry import Registry
 from ondol.model.errors import (
     InvalidParameterValue,
@@ -33,6 +34,7 @@ from ondol.model.errors import (
     ResourceNotFound,
 )
 from ondol.model.function import LATEST
+from ondol.model.limits import LONGEST_SYNCHRONOUS_S
 from ondol.model.time import Clock
 from ondol.pollers.api import Mapping, Pollers, SourceRefused, SourceUnavailable
 from ondol.pollers.sources import Kind, parse_source
@@ -147,9 +149,11 @@ class EventSourceOperations:
         stored = self._functions.catalog.get(mapping.function)
         if stored is None or not _has(stored, mapping.qualifier):
             raise InvalidParameterValue("Function does not exist")
-        check_shared(stored.record.settings.tenancy, "An event source mapping")
+        settings = _settings(stored, mapping.qualifier)
+        check_shared(settings.tenancy, "An event source mapping")
+        _check_durable(settings, mapping.qualifier)
         try:
-            await self._pollers.check(mapping, _timeout_s(stored, mapping.qualifier))
+            await self._pollers.check(mapping, settings.timeout_s)
         except SourceRefused as error:
             raise InvalidParameterValue(str(error)) from error
         except SourceUnavailable as error:
@@ -181,12 +185,24 @@ def _has(stored: Stored, qualifier: str | None) -> bool:
     return qualifier in (None, LATEST) or qualifier in record.versions or qualifier in record.aliases
 
 
-def _timeout_s(stored: Stored, qualifier: str | None) -> int:
+def _check_durable(settings: Settings, qualifier: str | None) -> None:
+    """A mapping waits for each execution (developer guide, "Event source mappings with durable functions")."""
+    if settings.durable is None:
+        return
+    if qualifier is None:
+        raise InvalidParameterValue("You cannot invoke a durable function using an unqualified ARN.")
+    if settings.durable.timeout_s > LONGEST_SYNCHRONOUS_S:
+        raise InvalidParameterValue(
+            "An event source mapping needs a durable function with an ExecutionTimeout of at most 15 minutes."
+        )
+
+
+def _settings(stored: Stored, qualifier: str | None) -> Settings:
     alias = stored.record.aliases.get(qualifier or LATEST)
     number = alias.version if alias is not None else qualifier
     if number is None or number == LATEST:
-        return stored.record.settings.timeout_s
-    return stored.version(number).settings.timeout_s
+        return stored.record.settings
+    return stored.version(number).settings
 
 
 def _require_settled(record: MappingRecord, verb: str) -> None:
