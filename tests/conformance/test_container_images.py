@@ -321,7 +321,9 @@ def test_an_image_that_is_not_whole_fails_the_function_with_the_reason(
 
 
 @pytest.mark.sandbox
-def test_what_cannot_be_started_is_told_as_on_aws(image_client: Any, registry: Registry, name: str) -> None:
+def test_what_cannot_be_started_is_told_as_on_aws(image_ondol: OndolProcess, registry: Registry, name: str) -> None:
+    image_client = image_ondol.client()
+
     def expect(name: str, kind: str, text: str) -> None:
         told, result = invoke(image_client, name)
         assert told["FunctionError"] == "Unhandled"
@@ -345,7 +347,10 @@ def test_what_cannot_be_started_is_told_as_on_aws(image_client: Any, registry: R
         expect(name, kind, text)
     empty = f"e-{name}"[:60]
     create_image(image_client, empty, f"{registry.host}/team/app:empty")
-    expect(empty, "Entrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+    text = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
+    expect(empty, "Entrypoint", text)
+    line = f"IMAGE\tLaunch error: {text}\tEntrypoint: []\tCmd: []\tWorkingDir: [/]\n"
+    assert line in lines_of(image_ondol.client("logs"), empty, reports)
 
 
 @pytest.mark.sandbox

@@ -96,10 +96,11 @@ def test_one_root_serves_programs_that_differ_and_is_gone_when_it_is_discarded(b
     async def work() -> None:
         await asyncio.gather(*(bench.driver.unpack_image(digest) for _ in range(3)))
         assert not (directory / "layers").exists()
-        assert await bench.run(digest, Program(("cat", "data"), "/var/task")) == (Exit(code=0), "the image's")
-        assert await bench.run(digest, Program(("/bin/ls",), "/app")) == (Exit(code=0), "x\n")
-        nowhere = await bench.run(digest, Program(("ls",), "/gone"))
-        assert nowhere == (Exit(code=127), "the working directory doesn't exist: /gone\n")
+        assert await bench.run(digest, Program(("cat",), ("data",), "/var/task")) == (Exit(code=0), "the image's")
+        assert await bench.run(digest, Program(("/bin/ls",), (), "/app")) == (Exit(code=0), "x\n")
+        nowhere = await bench.run(digest, Program(("ls",), ("-a", "-l"), "/gone"))
+        text = "IMAGE\tLaunch error: the working directory doesn't exist: /gone"
+        assert nowhere == (Exit(code=127), f"{text}\tEntrypoint: [ls]\tCmd: [-a,-l]\tWorkingDir: [/gone]\n")
         await bench.driver.discard_image(digest)
         await bench.driver.discard_image(digest)
         assert list(bench.images.iterdir()) == []
@@ -112,7 +113,7 @@ def test_what_was_discarded_may_come_again(bench: Bench, system: bytes) -> None:
         for text in (b"one", b"two"):
             digest, _ = bench.fetched(system, layer(("data", text)))
             await bench.driver.unpack_image(digest)
-            assert await bench.run(digest, Program(("cat", "/data"), "/")) == (Exit(code=0), text.decode())
+            assert await bench.run(digest, Program(("cat",), ("/data",), "/")) == (Exit(code=0), text.decode())
             await bench.driver.discard_image(digest)
 
     for _ in range(2):

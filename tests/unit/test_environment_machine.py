@@ -205,9 +205,11 @@ def test_only_the_functions_own_bootstrap_is_an_invalid_entrypoint(
     ],
 )
 def test_of_an_image_any_program_may_be_an_invalid_entrypoint(text: str) -> None:
-    assert entrypoint_refusal(127, f"{text}\n".encode(), image=True) == text
-    assert entrypoint_refusal(1, f"{text}\n".encode(), image=True) is None
-    assert entrypoint_refusal(127, f"hello\n{text}\n".encode(), image=True) is None
+    told = f"IMAGE\tLaunch error: {text}\tEntrypoint: [a,b]\tCmd: [one\ntwo]\tWorkingDir: [/x]\n".encode()
+    assert entrypoint_refusal(127, told, image=True) == text
+    assert entrypoint_refusal(1, told, image=True) is None
+    assert entrypoint_refusal(127, b"hello\n" + told, image=True) is None
+    assert entrypoint_refusal(127, f"{text}\n".encode(), image=True) is None, "its own programs say so too"
 
 
 def test_a_working_directory_has_an_error_of_its_own() -> None:

@@ -20,11 +20,11 @@ A = "a" * 64
 
 def test_a_function_says_what_it_starts_before_its_image_does() -> None:
     execution = Execution(entrypoint=("run",), cmd=("one", "two"), working_dir="/app")
-    assert program_of(execution, ImageOverrides()) == Program(("run", "one", "two"), "/app")
-    assert program_of(execution, ImageOverrides(command=("x",))) == Program(("run", "x"), "/app")
+    assert program_of(execution, ImageOverrides()) == Program(("run",), ("one", "two"), "/app")
+    assert program_of(execution, ImageOverrides(command=("x",))) == Program(("run",), ("x",), "/app")
     overrides = ImageOverrides(("other",), (), "/elsewhere")
-    assert program_of(execution, overrides) == Program(("other", "one", "two"), "/elsewhere")
-    assert program_of(Execution(), ImageOverrides()) == Program((), "/")
+    assert program_of(execution, overrides) == Program(("other",), ("one", "two"), "/elsewhere")
+    assert program_of(Execution(), ImageOverrides()) == Program((), (), "/")
 
 
 @pytest.mark.parametrize(

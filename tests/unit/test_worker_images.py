@@ -34,7 +34,7 @@ class Fetcher:
         await asyncio.sleep(0)
         self.here.add(digest)
         root = ImageRoot(digest, (), "/", takes_handler=False)
-        return StartOf(Runtime("image", "1", Launch.EXEC, (), image=root), Program(image.overrides.command, "/"))
+        return StartOf(Runtime("image", "1", Launch.EXEC, (), image=root), Program(image.overrides.command, (), "/"))
 
     async def kept(self) -> frozenset[CodeDigest]:
         return frozenset(self.here)
@@ -94,7 +94,11 @@ def test_an_image_is_unpacked_once_whoever_asks_and_started_as_each_says() -> No
         other = FunctionImage("u", "r", ImageOverrides(command=("other",)))
         starts = await asyncio.gather(*(bench.images.launch(image, ONE) for image in (IMAGE, other, IMAGE)))
         assert bench.unpacked == [ONE]
-        assert [start.program for start in starts] == [Program((), "/"), Program(("other",), "/"), Program((), "/")]
+        assert [start.program for start in starts] == [
+            Program((), (), "/"),
+            Program(("other",), (), "/"),
+            Program((), (), "/"),
+        ]
         assert len({start.runtime for start in starts}) == 1, "they share slots"
 
     on_bench(work)

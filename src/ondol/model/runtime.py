@@ -34,10 +34,14 @@ class ImageRoot(msgspec.Struct, frozen=True):
 class Program(msgspec.Struct, frozen=True):
     """What is started where an image is a function's code."""
 
-    command: tuple[str, ...]
-    """Empty: `bootstrap` in /var/task or /opt."""
-
+    entry_point: tuple[str, ...]
+    arguments: tuple[str, ...]
     directory: str
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Empty: `bootstrap` in /var/task or /opt."""
+        return (*self.entry_point, *self.arguments)
 
 
 class Runtime(msgspec.Struct, frozen=True):

@@ -47,9 +47,9 @@ def entrypoint_refusal(code: int | None, output: bytes, image: bool = False) -> 
 
 _REFUSAL = re.compile(rb"(fork/exec (?:/var/task|/opt)/bootstrap: .+|Couldn't find valid bootstrap\(s\): .+)\n")
 _IMAGES_REFUSAL = re.compile(
-    rb"(fork/exec .+: .+|exec: .+: executable file not found in \$PATH|Couldn't find valid bootstrap\(s\): .+"
-    rb"|the working directory .+)\n"
+    rb"IMAGE\tLaunch error: ([^\n]+)\tEntrypoint: \[.*\]\tCmd: \[.*\]\tWorkingDir: \[.*\]\n", re.DOTALL
 )
+"""Arguments may have several lines."""
 
 
 def runtime_exited(request: RequestId | None, end: End, fatal: str | None = None) -> FunctionFailure:

@@ -47,7 +47,7 @@ def program_of(execution: Execution, overrides: ImageOverrides) -> Program:
     """
     entry_point = overrides.entry_point or execution.entrypoint or ()
     command = overrides.command or execution.cmd or ()
-    return Program((*entry_point, *command), overrides.directory or execution.working_dir or "/")
+    return Program(entry_point, command, overrides.directory or execution.working_dir or "/")
 
 
 def _runtime(name: str, image: FetchedImage, command: tuple[str, ...], directory: str, takes_handler: bool) -> Runtime:

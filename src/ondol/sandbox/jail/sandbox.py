@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ondol.model.ids import SandboxId
-from ondol.model.runtime import Launch, Runtime
+from ondol.model.runtime import Launch, Program, Runtime
 from ondol.sandbox.driver import Exit, Guest, StartSpec, Stats
 from ondol.sandbox.errors import SandboxError, SandboxGone
 from ondol.sandbox.jail import channel
@@ -88,7 +88,7 @@ class JailSandbox:
         self._share = spec.cpu_share
         self._gauge.started(spec.memory_mb << 20)
         command = self._command(spec)
-        size = sum(len(name) + len(value) for name, value in spec.environment.items()) + sum(map(len, command))
+        size = sum(len(name) + len(value) for name, value in spec.environment.items()) + 2 * sum(map(len, command))
         if size > ENVIRONMENT_BYTES:
             raise SandboxError(f"environment and command of {self._name} have more than {ENVIRONMENT_BYTES} bytes")
         order = {
@@ -101,6 +101,7 @@ class JailSandbox:
             "fork": self._runtime.launch is Launch.ZYGOTE and not spec.fresh_interpreter,
             "command": command,
             "directory": self._directory(spec),
+            "shown": None if spec.program is None else _shown(spec.program),
             "environment": dict(spec.environment),
         }
         answer, _ = await self._link.ask(order)
@@ -310,6 +311,12 @@ class JailSandbox:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport, _ = await self._loop.connect_accepted_socket(self._guest.connected, connection)
         self._connections.add(transport)
+
+
+def _shown(program: Program) -> str:
+    """What AWS's log says of an image's program that could not be launched, after the reason."""
+    entry_point, arguments = ",".join(program.entry_point), ",".join(program.arguments)
+    return f"\tEntrypoint: [{entry_point}]\tCmd: [{arguments}]\tWorkingDir: [{program.directory}]"
 
 
 def _as_exit(status: int, out_of_memory: bool) -> Exit:

@@ -89,7 +89,7 @@ def run(
     if gate is not None:
         extensions.wait(gate)
     if not start["fork"]:
-        _execute(start["command"], start["directory"], start["environment"])
+        _execute(start["command"], start["directory"], start["environment"], start["shown"])
     os.environ.clear()
     os.environ.update(start["environment"])
     time.tzset()
@@ -193,48 +193,60 @@ def _lock_down(plan: dict[str, Any]) -> None:
     seccomp.install(plan["filter"])
 
 
-def _execute(command: list[str], directory: str | None, environment: dict[str, str]) -> NoReturn:
+def _execute(command: list[str], directory: str | None, environment: dict[str, str], shown: str | None) -> NoReturn:
+    """Become this program; `shown` is how an image's is told of if it cannot be launched."""
     # Dispositions that the interpreter has set for itself would outlive it.
     for changed in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(changed, signal.SIG_DFL)
-    command = [part.replace(f"{{{MEMORY}}}", environment.get(MEMORY, "")) for part in command]
+    if shown is None:
+        command = [part.replace(f"{{{MEMORY}}}", environment.get(MEMORY, "")) for part in command]
+    try:
+        if directory is not None:
+            _enter(directory)
+        program = _find(command, environment.get("PATH", ""))
+        os.execve(program, command or [program], environment)
+    except _Refused as refusal:
+        text, code = str(refusal), NOT_FOUND
+    except OSError as error:
+        text = f"fork/exec {command[0] if command else program}: {os.strerror(error.errno or 0).lower()}"
+        code = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
+    os.write(2, (text if shown is None else f"IMAGE\tLaunch error: {text}{shown}").encode() + b"\n")
+    os._exit(code)
+
+
+class _Refused(Exception):
+    """There is nothing to execute. Texts are AWS's."""
+
+
+def _find(command: list[str], path: str) -> str:
+    """The program's file. Raises `_Refused`."""
     if not command:
         found = [path for path in BOOTSTRAPS if os.path.exists(path)]
         if not found:
-            _refuse(f"Couldn't find valid bootstrap(s): [{' '.join(BOOTSTRAPS)}]", NOT_FOUND)
-        command = [next((path for path in found if os.access(path, os.X_OK)), found[0])]
-    if directory is not None:
-        _enter(directory)
-    program = command[0] if "/" in command[0] else _along_path(command[0], environment.get("PATH", ""))
+            raise _Refused(f"Couldn't find valid bootstrap(s): [{' '.join(BOOTSTRAPS)}]")
+        return next((path for path in found if os.access(path, os.X_OK)), found[0])
+    if "/" in command[0]:
+        return command[0]
+    program = _along_path(command[0], path)
     if program is None:
-        _refuse(f'exec: "{command[0]}": executable file not found in $PATH', NOT_FOUND)
-    try:
-        os.execve(program, command, environment)
-    except OSError as error:
-        missing = error.errno == errno.ENOENT
-        reason = os.strerror(error.errno or 0).lower()
-        _refuse(f"fork/exec {command[0]}: {reason}", NOT_FOUND if missing else NOT_EXECUTABLE)
+        raise _Refused(f'exec: "{command[0]}": executable file not found in $PATH')
+    return program
 
 
 def _enter(directory: str) -> None:
-    """Texts are AWS's."""
+    """Raises `_Refused`."""
     if not directory.startswith("/"):
-        _refuse(f"the working directory '{directory}' is invalid, it needs to be an absolute path", NOT_FOUND)
+        raise _Refused(f"the working directory '{directory}' is invalid, it needs to be an absolute path")
     try:
         os.chdir(directory)
     except FileNotFoundError:
-        _refuse(f"the working directory doesn't exist: {directory}", NOT_FOUND)
+        raise _Refused(f"the working directory doesn't exist: {directory}") from None
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-        _refuse(f"the working directory {directory} cannot be entered: {reason}", NOT_FOUND)
+        raise _Refused(f"the working directory {directory} cannot be entered: {reason}") from None
 
 
 def _along_path(name: str, path: str) -> str | None:
     """The first such program, if there is one."""
     found = (f"{directory}/{name}" for directory in path.split(":") if directory)
     return next((program for program in found if os.access(program, os.X_OK) and not os.path.isdir(program)), None)
-
-
-def _refuse(text: str, code: int) -> NoReturn:
-    os.write(2, text.encode() + b"\n")
-    os._exit(code)

@@ -267,7 +267,7 @@ class Slot:
                 number, trees["/tmp"] = means.tmp.open(order["tmp_mb"])
                 self._tmp.append(number)
             means.bounds.limit_memory(self.name, order["memory_mb"] * MEGABYTE)
-            start = {name: order[name] for name in ("fork", "command", "directory", "environment")}
+            start = {name: order[name] for name in ("fork", "command", "directory", "shown", "environment")}
             start["file_size"] = None if means.tmp.limited else order["tmp_mb"] * MEGABYTE
             channel.send(self._control, {"targets": list(trees), **start}, tuple(trees.values()))
         except BrokenPipeError:
