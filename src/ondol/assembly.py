@@ -231,13 +231,13 @@ class Platform:
         )
         durable_invocations = DurableInvocations(self.durable)
         self._own_invocations = OwnInvocations(targets, self.invocations, durable_invocations, new_request_id)
-        self._courier = AwsCourier(config.endpoints, self.triggers, self.triggers.topics, new_request_id)
+        courier = AwsCourier(self._remote, config.endpoints, self.triggers, self.triggers.topics, new_request_id)
         self.events = EventsService(
             queues=queues,
             clock=clock,
             schedule=config.events,
             runner=Attempts(targets, self.invocations, durable_invocations),
-            courier=self._courier,
+            courier=courier,
             chance=random.random,
             new_id=new_request_id,
         )
@@ -289,7 +289,6 @@ class Platform:
         await asyncio.gather(self.pollers.close(drain_s), self.frontend.drain(drain_s))
         await self.events.close(drain_s)
         await self.durable.close()
-        self._courier.close()
         self._remote.close()
         await self.control.close()
         await self.invocations.close()

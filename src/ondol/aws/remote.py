@@ -40,6 +40,7 @@ class JsonProtocol(msgspec.Struct, frozen=True):
 
 SQS = JsonProtocol("sqs", "AmazonSQS", "1.0")
 KINESIS = JsonProtocol("kinesis", "Kinesis_20131202", "1.1")
+EVENTS = JsonProtocol("events", "AWSEvents", "1.1")
 DYNAMODB_STREAMS = JsonProtocol("dynamodb", "DynamoDBStreams_20120810", "1.0")
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ondol.aws.remote import SQS, Remote, RemoteError, RemoteUnavailable
+from ondol.aws.messages import publish, send_to_queue
+from ondol.aws.remote import Remote, RemoteError, RemoteUnavailable
 from ondol.model.arn import FunctionArn
 from ondol.model.ids import AccountId, Region
 from ondol.model.time import SECOND, Clock, WallTime
@@ -61,13 +62,9 @@ class Destinations:
         _, _, service, region, account, name = destination.split(":", 5)
         owner = AccountId(account or mapping.account), Region(region or mapping.region)
         if service == "sqs":
-            named = {"QueueName": name, "QueueOwnerAWSAccountId": owner[0]}
-            url = (await self._remote.call(SQS, *owner, "GetQueueUrl", named))["QueueUrl"]
-            sent = {"QueueUrl": url, "MessageBody": _json(record)}
-            await self._remote.call(SQS, *owner, "SendMessage", sent)
+            await send_to_queue(self._remote, owner, name, _json(record))
         elif service == "sns":
-            form = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": destination, "Message": _json(record)}
-            await self._remote.query("sns", *owner, form)
+            await publish(self._remote, owner, destination, _json(record))
         else:
             payload = b'{"Records":[' + b",".join(each.body for each in discard.records) + b"]}"
             content = _json(record | {"payload": payload.decode()})
