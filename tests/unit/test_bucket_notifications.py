@@ -10,7 +10,7 @@ from trigger_world import ACCOUNT, FUNCTION, OWNER, World, scenario
 
 from ondol.aws.s3_notifications import NAMESPACE, split_configuration, with_own
 from ondol.aws.s3_requests import S3Kind, s3_call
-from ondol.aws.xml_documents import MalformedXml
+from ondol.aws.xml_documents import MalformedXml, parse_xml, text
 from ondol.model.errors import PlatformError
 from ondol.model.s3 import FunctionNotification
 from ondol.model.time import WallTime
@@ -131,6 +131,9 @@ def test_a_configuration_is_split_and_put_together(namespace: str) -> None:
         b"",
         b"<a>",
         b"<Other/>",
+        b'<?xml version="1.0" encoding="none"?><NotificationConfiguration/>',
+        b'<?xml version="1.0" encoding="utf-7"?><NotificationConfiguration/>',
+        b"\xff\xfe<\x00",
         configuration("<CloudFunctionConfiguration><Id>i</Id></CloudFunctionConfiguration>"),
         configuration(FOR_FUNCTION.replace("Prefix", "Middle")),
         b'<!DOCTYPE a [<!ENTITY b "c">]>' + configuration("&b;"),
@@ -140,6 +143,10 @@ def test_a_configuration_is_split_and_put_together(namespace: str) -> None:
 def test_what_is_no_configuration(document: bytes) -> None:
     with pytest.raises(MalformedXml):
         split_configuration(document)
+
+
+def test_spaces_before_a_document_are_a_servers_way_to_say_that_it_works() -> None:
+    assert text(parse_xml(b'  \n <?xml version="1.0"?><R><ETag>e</ETag></R>'), "ETag") == "e"
 
 
 # What is kept

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+_SPACES = b" \t\r\n"
+
 
 class MalformedXml(ValueError):
     """What is no XML, or not of the shape that it should have; the text says why."""
@@ -17,10 +19,12 @@ class _WithoutDtd(ElementTree.TreeBuilder):
 
 
 def parse_xml(document: bytes) -> Element:
-    """Raises `MalformedXml`."""
+    """Spaces before it, by which servers say that they still work, are none of it. Raises `MalformedXml`."""
     try:
-        return ElementTree.fromstring(document, ElementTree.XMLParser(target=_WithoutDtd()))
-    except ElementTree.ParseError as error:
+        return ElementTree.fromstring(document.lstrip(_SPACES), ElementTree.XMLParser(target=_WithoutDtd()))
+    except MalformedXml:
+        raise
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter for encodings
         raise MalformedXml(str(error)) from error
 
 

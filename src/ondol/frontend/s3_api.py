@@ -59,7 +59,7 @@ class S3Api:
         except (_S3Error, NotificationRefused) as error:
             _refuse(passing, error.code, str(error))
         except MalformedXml as error:
-            _refuse(passing, "MalformedXML", f"The XML you provided was not well-formed: {error}.")
+            _refuse(passing, "InternalError", f"The answer of the server at {passing.endpoint} is not S3's: {error}.")
         except TooLong:
             _refuse(passing, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         except PlatformError as error:
@@ -69,7 +69,10 @@ class S3Api:
 
     async def _configure(self, passing: Passing, bucket: str) -> None:
         document = await passing.read(_DOCUMENT_BYTES)
-        functions, to_events, rest = split_configuration(document)
+        try:
+            functions, to_events, rest = split_configuration(document)
+        except MalformedXml as error:
+            raise _S3Error("MalformedXML", f"The XML you provided was not well-formed: {error}.") from error
         told = Told(tuple(functions), to_events)
         owner = passing.owner
         if passing.sandboxed and (told != Told() or self._buckets.told_by(bucket) is not None):
@@ -137,7 +140,8 @@ class S3Api:
             stored = await self._remote.object_size(caller.account, caller.region, call.bucket, call.key)
         except (RemoteError, RemoteUnavailable) as error:
             raise _S3Error("InternalError", f"{call.key} is stored, but not to be seen: {error}") from error
-        return _created(how, call, stored, text(parse_xml(answer.body), "ETag"), version)
+        etag = text(parse_xml(answer.body), "ETag")
+        return _created(how, call, stored, etag, version)
 
 
 def _created(how: str, call: S3Call, size: int, etag: str | None, version: str | None) -> ObjectEvent:
