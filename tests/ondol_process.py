@@ -44,7 +44,7 @@ class OndolProcess:
         self.launch()
         assert self.process is not None and self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line.startswith(("ondol ready on http://127.0.0.1:", "ondol ready on https://127.0.0.1:")):
+        if not line.startswith(("ondol ready on http://127.0.0.1:", "ondol ready on https://")):
             self.kill()
             if CANNOT in self.complaints():
                 # The same would be said of every test that follows.

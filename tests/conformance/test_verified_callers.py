@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import signal
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -23,7 +26,7 @@ from signed_calls import LIST, Key, ask, make_key, operator_of, revoke, running,
 from test_access import SIGNED
 
 from certificates import make_certificate
-from ondol_process import OndolProcess, create
+from ondol_process import ONDOL, OndolProcess, create
 
 ECHO = "def h(event, context): return event"
 INVALID = "The request signature we calculated does not match the signature you provided."
@@ -397,6 +400,51 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_a_credential_that_cannot_be_is_refused(ondol: OndolProcess, wanted: bytes) -> None:
     answer = ask(ondol, operator_of(ondol), "POST", "/_ondol/credentials", wanted)
     assert (answer.status, answer.error) == (400, "InvalidParameterValueException")
+
+
+def run_ondol(ondol: OndolProcess, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command as the operator runs it on the same machine."""
+    taken = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SHARED_CREDENTIALS_FILE")
+    inherited = {name: value for name, value in os.environ.items() if name not in taken}
+    own = {"ONDOL_ENDPOINT": ondol.endpoint, "ONDOL_DATA_DIR": str(ondol.data_dir)}
+    trust = {"AWS_CA_BUNDLE": ondol.certificate or ""}
+    environment = {**inherited, **own, **trust, **variables}
+    return subprocess.run([ONDOL, *arguments], env=environment, check=False, capture_output=True, text=True, timeout=60)
+
+
+def test_the_command_makes_lists_and_revokes_credentials(ondol: OndolProcess, tmp_path: Path) -> None:
+    made = json.loads(run_ondol(ondol, "credentials", "create", "--right", "read", "--name", "cli", "--json").stdout)
+    assert (made["Rights"], made["Account"], made["Name"]) == (["read"], "000000000000", "cli")
+    own = {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
+    assert run_ondol(ondol, "list", **own).returncode == 0
+    refused = run_ondol(ondol, "deploy", str(tmp_path), "--handler", "m.h", "--runtime", "python3.13", **own)
+    assert refused.returncode == 1 and "user/cli is not authorized to perform: lambda:CreateFunction" in refused.stderr
+    shown = run_ondol(ondol, "credentials", "list")
+    assert made["AccessKeyId"] in shown.stdout and made["SecretAccessKey"] not in shown.stdout + shown.stderr
+    listed = json.loads(run_ondol(ondol, "credentials", "list", "--json").stdout)
+    assert {**made, "SecretAccessKey": None} in [{**each, "SecretAccessKey": None} for each in listed]
+    revoked = run_ondol(ondol, "credentials", "revoke", made["AccessKeyId"])
+    assert revoked.returncode == 0, revoked.stderr
+    unknown = run_ondol(ondol, "list", **own)
+    assert unknown.returncode == 1 and "ondol credentials create" in unknown.stderr
+    assert run_ondol(ondol, "credentials", "revoke", made["AccessKeyId"]).returncode == 1
+
+
+def test_the_command_writes_a_file_that_sdks_read(ondol: OndolProcess, tmp_path: Path) -> None:
+    file = tmp_path / "me.credentials"
+    made = run_ondol(ondol, "credentials", "create", "--file", str(file))
+    assert made.returncode == 0 and file.stat().st_mode & 0o777 == 0o600
+    assert "SECRET" not in made.stdout + made.stderr
+    assert run_ondol(ondol, "list", AWS_SHARED_CREDENTIALS_FILE=str(file)).returncode == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.delenv(name, raising=False)
+        client = boto3.Session().client("lambda", "us-east-1", endpoint_url=ondol.endpoint, verify=ondol.certificate)
+        client.list_functions()
+    before = file.read_bytes()
+    assert run_ondol(ondol, "credentials", "create", "--file", str(file)).returncode == 2
+    assert file.read_bytes() == before
 
 
 # Other services

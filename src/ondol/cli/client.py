@@ -17,6 +17,11 @@ _FUNCTIONS = "/2015-03-31/functions"
 _CREDENTIALS = "/_ondol/credentials"
 _CONNECT_S = 10.0
 _PORTS = {"http": 80, "https": 443}
+_UNKNOWN = "UnrecognizedClientException"
+_HOW_TO_BE_KNOWN = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a credential that its operator made (ondol credentials "
+    "create), or as the operator ONDOL_DATA_DIR to its data directory"
+)
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -229,6 +234,11 @@ class Client:
                 f"The certificate of {self.endpoint} is not to be trusted: {error.verify_message}. Name the file of "
                 "whoever signed it in AWS_CA_BUNDLE."
             ) from error
+        except ssl.SSLError as error:
+            connection.close()
+            raise CommandFailed(
+                f"{self.endpoint} does not speak TLS as it should ({error.reason}). If it speaks none, call it as http://."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._broken(error) from error
@@ -267,7 +277,10 @@ class Client:
         if not code:
             return self._stranger(reply)
         message = (members.get("message") or members.get("Message")) if isinstance(members, dict) else None
-        return Refused(str(code).partition(":")[0].rpartition("#")[2], str(message or ""))
+        name = str(code).partition(":")[0].rpartition("#")[2]
+        if name == _UNKNOWN:
+            return Refused(name, f"{self.endpoint} knows nobody with this access key: {_HOW_TO_BE_KNOWN}")
+        return Refused(name, str(message or ""))
 
     def _stranger(self, reply: Reply) -> CommandFailed:
         return CommandFailed(

@@ -35,6 +35,9 @@ QUICK_BYTES = 65_536
 HELD_BYTES = 256 * 1024 * 1024
 """Of bodies larger than that, so much together is held for callers who are not known yet."""
 
+UNTOLD_BYTES = 8 * 1024 * 1024
+"""The largest body of which neither hash nor length is told beforehand: more than any invocation's."""
+
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _UNSIGNED_BODIES = frozenset({UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"})
 _LETS_BODIES_BE_UNSIGNED = frozenset({"ebs", "lex", "mediastore", "omics"})
@@ -87,7 +90,10 @@ class VerifiedDoor:
             if await _hash(await _read(request, limit, what)) != declared:
                 raise InvalidSignature(WRONG)
             return
-        with self._room(min(request.body.length or limit, limit) if request.body.whole is None else 0):
+        length = request.body.length
+        if length is None:
+            limit = min(limit, UNTOLD_BYTES)
+        with self._room(0 if request.body.whole is not None else limit if length is None else min(length, limit)):
             digest = await _hash(await _read(request, limit, what))
         self._verify(claimed, request, digest)
 

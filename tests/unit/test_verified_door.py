@@ -1,0 +1,149 @@
+"""What a stranger can make ondol hold before it knows him, and what goes on to another server."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from http_probe import MonotonicClock, Reply, Serving, on_both_loops, serving
+
+from ondol.aws.sigv4 import Credentials as SigningCredentials
+from ondol.aws.sigv4 import sign
+from ondol.callers.api import Credential, Right
+from ondol.frontend import verified_door
+from ondol.frontend.verified_door import VerifiedDoor
+from ondol.http import Request, Response
+from ondol.model.errors import InvalidSignature, PlatformError
+from ondol.model.ids import AccountId
+from ondol.model.time import WallTime
+
+KEY = Credential("AKIA", AccountId("000000000000"), "me", frozenset(Right), WallTime(0))
+
+
+class OneCaller:
+    def find(self, access_key: str) -> tuple[Credential, str] | None:
+        return (KEY, "secret") if access_key == KEY.access_key else None
+
+    def listed(self) -> list[Credential]:
+        raise AssertionError("nobody asks")
+
+    async def create(self, account: AccountId, name: str | None, rights: frozenset[Right]) -> tuple[Credential, str]:
+        raise AssertionError("nobody asks")
+
+    async def revoke(self, access_key: str) -> None:
+        raise AssertionError("nobody asks")
+
+
+def signed(body: bytes, service: str = "lambda", *, told: bool = False) -> bytes:
+    """The head of a request with this body, whose hash is told beforehand or, as by most clients, not."""
+    request = AWSRequest("POST", "http://test/", {}, body)
+    SigV4Auth(Credentials("AKIA", "secret"), service, "r").add_auth(request)
+    fields = {"host": "test", **request.headers}
+    if told:
+        own = SigningCredentials("AKIA", "secret")
+        now = MonotonicClock().wall()
+        fields = {"host": "test"}
+        fields |= sign("POST", "/", "", fields, body, credentials=own, region="r", service=service, now=now)
+    lines = [f"{name}: {value}" for name, value in fields.items()]
+    return "\r\n".join(["POST / HTTP/1.1", f"Content-Length: {len(body)}", *lines, "", ""]).encode()
+
+
+def answering(door: VerifiedDoor, *, passing: bool) -> Callable[[Request, Response], Awaitable[None]]:
+    """Says what it was that was wrong, or what came through."""
+
+    async def answer(request: Request, response: Response) -> None:
+        came = b""
+        try:
+            claimed = door.claimed(request)
+            if passing:
+                async for piece in await door.verify_passing(claimed, request, 1 << 20):
+                    came += piece
+            else:
+                await door.verify_whole(claimed, request, 1 << 20, "this")
+                came = await request.body.read()
+        except PlatformError:
+            response.send(503)
+        except InvalidSignature:
+            response.send(403, (), came)
+        else:
+            response.send(200, (), came)
+
+    return answer
+
+
+async def ask(running: Serving, head: bytes, body: bytes) -> Reply:
+    client = await running.connect()
+    client.send(head)
+    for at in range(0, len(body), 10_000):
+        client.send(body[at : at + 10_000])
+        await asyncio.sleep(0)
+    return await client.reply()
+
+
+BODY = b"x" * 100_000
+
+
+@on_both_loops
+def test_so_much_is_held_for_strangers_and_no_more(run, monkeypatch):
+    monkeypatch.setattr(verified_door, "HELD_BYTES", 250_000)
+
+    async def scenario():
+        async with serving(answering(VerifiedDoor(OneCaller(), MonotonicClock()), passing=False)) as running:
+            held = [await running.connect() for _ in range(2)]
+            for client in held:
+                client.send(signed(BODY) + BODY[:-1])
+            for _ in range(100):
+                await asyncio.sleep(0)
+            further = await running.connect()
+            further.send(signed(BODY) + b"x")
+            assert (await further.reply()).status == 503
+            small = signed(b"small")
+            assert (await ask(running, small, b"small")).status == 200
+            assert (await ask(running, signed(BODY, told=True), BODY)).status == 200
+            for client in held:
+                client.send(BODY[-1:])
+                assert (await client.reply()).body == BODY
+            assert (await ask(running, signed(BODY), BODY)).status == 200
+
+    run(scenario())
+
+
+@on_both_loops
+@pytest.mark.parametrize("service", ["s3", "dynamodb"])
+@pytest.mark.parametrize("told", [True, False])
+def test_what_passes_is_what_was_signed(run, service, told):
+    async def scenario():
+        async with serving(answering(VerifiedDoor(OneCaller(), MonotonicClock()), passing=True)) as running:
+            assert (await ask(running, signed(BODY, service, told=told), BODY)).body == BODY
+            assert (await ask(running, signed(b"", service, told=told), b"")).status == 200
+            other = await ask(running, signed(BODY, service, told=told), BODY[:-1] + b"y")
+            assert other.status == 403 and len(other.body) < len(BODY)
+
+    run(scenario())
+
+
+def test_the_last_piece_is_held_back_until_the_hash_is_known():
+    async def pieces(*texts: bytes) -> AsyncIterator[bytes]:
+        for text in texts:
+            yield text
+
+    async def passed(texts: list[bytes], declared: bytes) -> list[bytes]:
+        came = []
+        try:
+            async for piece in verified_door._compared(pieces(*texts), hashlib.sha256(declared).hexdigest()):
+                came.append(piece)
+        except InvalidSignature:
+            came.append(b"refused")
+        return came
+
+    async def scenario():
+        assert await passed([b"a", b"b", b"c"], b"abc") == [b"a", b"b", b"c"]
+        assert await passed([b"a", b"b", b"c"], b"abd") == [b"a", b"b", b"refused"]
+        assert await passed([b"a"], b"b") == [b"refused"]
+        assert await passed([], b"") == []
+        assert await passed([], b"b") == [b"refused"]
+
+    asyncio.run(scenario())
