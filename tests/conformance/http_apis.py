@@ -5,15 +5,15 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from test_access import signed
-
 from ondol_process import OndolProcess
+
+SIGNED = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
 
 def own(ondol: OndolProcess, method: str, path: str, document: Any = None, **headers: str) -> tuple[int, Any]:
     """Status and body of a request to ondol's own API."""
     connection = http.client.HTTPConnection(urlsplit(ondol.endpoint).netloc, timeout=30)
-    sent = {**signed(), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    sent = {"Authorization": SIGNED, **{name.replace("_", "-"): value for name, value in headers.items()}}
     connection.request(method, path, None if document is None else json.dumps(document), sent)
     try:
         response = connection.getresponse()
@@ -39,3 +39,13 @@ def allowed(client: Any, function: str) -> None:
         Principal="apigateway.amazonaws.com",
         SourceArn="arn:aws:execute-api:us-east-1:000000000000:*/*/*",
     )
+
+
+def fetched(ondol: OndolProcess, url: str, path: str) -> bytes:
+    """The body that a client gets who finds the host's name on this machine."""
+    connection = http.client.HTTPConnection(urlsplit(ondol.endpoint).netloc, timeout=30)
+    connection.request("GET", path, headers={"Host": urlsplit(url).hostname or ""})
+    try:
+        return connection.getresponse().read()
+    finally:
+        connection.close()

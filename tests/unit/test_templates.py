@@ -189,11 +189,14 @@ Globals:
   Function:
     Timeout: 5
     Layers: [a]
+    Architectures: [arm64]
     Environment: {Variables: {A: "1", B: "1"}}
 """
-    text = function('      Layers: [b]\n      Environment: {Variables: {B: "2"}}', before)
+    text = function(
+        '      Layers: [b]\n      Architectures: [x86_64]\n      Environment: {Variables: {B: "2"}}', before
+    )
     made = step(plan(text), "Hello").members
-    assert (made["Timeout"], made["Layers"]) == (5, ["a", "b"])
+    assert (made["Timeout"], made["Layers"], made["Architectures"]) == (5, ["a", "b"], ["x86_64"])
     assert made["Environment"] == {"Variables": {"A": "1", "B": "2"}}
 
 

@@ -246,6 +246,7 @@ def _is_statement(statement: Mapping[str, Any], members: Mapping[str, Any]) -> b
         "AWS:SourceArn": members.get("SourceArn"),
         "AWS:SourceAccount": members.get("SourceAccount"),
         "lambda:FunctionUrlAuthType": members.get("FunctionUrlAuthType"),
+        "lambda:InvokedViaFunctionUrl": "true" if members.get("InvokedViaFunctionUrl") else None,
     }
     return (
         who == members["Principal"]

@@ -26,7 +26,8 @@ _CORS = ("AllowMethods", "AllowHeaders", "AllowOrigins", "ExposeHeaders")
 
 def source_arn(stack: Stack, api: str, method: str, path: str) -> Text:
     """Whom a function's policy must name for a route: its API, in whatever stage, whatever the variables are."""
-    what = f"/*/{path}" if path == "$default" else f"/*/{'*' if method == 'ANY' else method}{_VARIABLE.sub('*', path)}"
+    called = "" if path == "$default" else _VARIABLE.sub("*", path)
+    what = f"/*/{'*' if method == 'ANY' else method}{called}"
     return joined([stack.arn("execute-api", ""), Attribute(api, "Ref"), what])
 
 

@@ -279,7 +279,7 @@ def _ordered(steps: list[Step], outputs: Iterable[Output], problems: Problems) -
 
 
 def _merged(base: Any, over: Any) -> Any:
-    """What Globals say with what a resource says: objects member by member, lists one after the other.
+    """What Globals say with what a resource says: objects member by member, lists one after the other but for one.
 
     Source: AWS SAM developer guide, "Globals section", "Overridable properties".
     """
@@ -289,7 +289,7 @@ def _merged(base: Any, over: Any) -> Any:
         merged = Section(base)
         merged.line, merged.lines = over.line, {**base.lines, **over.lines}
         for name, value in over.items():
-            merged[name] = _merged(base[name], value) if name in base else value
+            merged[name] = _merged(base[name], value) if name in base and name != "Architectures" else value
         return merged
     if isinstance(base, Items) and isinstance(over, Items):
         items = Items([*base, *over])
