@@ -296,19 +296,28 @@ Resources:
         Ordered: {Type: EventBridgeRule, Properties: {Pattern: {source: [shop]}}}
         Soon: {Type: ScheduleV2, Properties: {ScheduleExpression: "at(2020-01-01T00:00:00)", Input: "{}"}}
         Stored: {Type: S3, Properties: {Bucket: !Ref Files, Events: "s3:ObjectCreated:*"}}
+        News: {Type: SNS, Properties: {Topic: !Ref News, FilterPolicy: {kind: [hot]}}}
   Files: {Type: AWS::S3::Bucket}
+  News: {Type: AWS::SNS::Topic}
+Outputs: {News: {Value: !Ref News}}
 """
     file = template(tmp_path, resources, "ears")
-    assert set(deployed(door, file).did().values()) == {"Created"}
+    first = deployed(door, file)
+    assert set(first.did().values()) == {"Created"}
+    attributes = {kind: {"kind": {"DataType": "String", "StringValue": kind}} for kind in ("cold", "hot")}
+    for kind, told in attributes.items():
+        door.client("sns").publish(TopicArn=first.value("News"), Message=f"{kind} news", MessageAttributes=told)
     door.client("events").put_events(Entries=[{"Source": "shop", "DetailType": "ordered", "Detail": "{}"}])
     door.client("s3").put_object(Bucket="ears-files", Key="k", Body=b"x")
-    until(lambda: logged(door, "ears-Ear", "ordered") and logged(door, "ears-Ear", "ObjectCreated:Put"))
+    for heard in ("ordered", "ObjectCreated:Put", "hot news"):
+        until(lambda heard=heard: logged(door, "ears-Ear", heard))
+    assert logged(door, "ears-Ear", "cold news") == []
     rule = door.client("events").describe_rule(Name="ears-EarBeat")
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
     assert set(deployed(door, file).did().values()) == {"Unchanged"}
     changed = resources_with(file, "source: [shop]", "source: [bank]").replace("{Type: S3,", "{Type: SQS,")
     file.write_text(changed.replace('Bucket: !Ref Files, Events: "s3:ObjectCreated:*"', "Queue: !GetAtt Inbox.Arn"))
-    file.write_text(f"{file.read_text()}  Inbox: {{Type: AWS::SQS::Queue}}\n")
+    file.write_text(resources_with(file, "Outputs:", "  Inbox: {Type: AWS::SQS::Queue}\nOutputs:"))
     did = deployed(door, file).did()
     assert (did["ears-EarOrdered"], did["ears-EarBeat"]) == ("Updated", "Unchanged")
     told = door.client("s3").get_bucket_notification_configuration(Bucket="ears-files")
