@@ -10,6 +10,8 @@ import msgspec
 from ondol.control.api import Caller
 from ondol.durable.api import Failed, Ran, Refused, Run, RunOutcome, Start
 from ondol.durable.service import DurableService
+from ondol.events.api import Event
+from ondol.events.api import Failed as EventFailed
 from ondol.model.errors import CallerError, ResourceNotFound
 from ondol.model.function import DurableSettings, FunctionKey, FunctionVersion, LogSettings
 from ondol.model.ids import AccountId, CodeDigest, Region, RequestId, VersionId
@@ -96,6 +98,7 @@ class World:
         self.function = function
         self.plain: Callable[[bytes], RunOutcome] = Ran
         self.invocations: list[Invocation] = []
+        self.buried: list[tuple[bytes, bytes]] = []
         self.known = {"fn": version(), "plain": version("plain", durable=False)}
         self._numbers = itertools.count()
         self.service = self._made()
@@ -110,12 +113,26 @@ class World:
             new_id=lambda: f"id-{next(self._numbers)}",
         )
 
+    async def open(self) -> None:
+        await self.service.open(self)
+
     async def killed_and_started(self) -> None:
         """As kill -9 of ondol: what has not been written never was."""
         await self.service.pause()
         await self.service.close()
         self.service = self._made()
-        await self.service.open()
+        await self.open()
+
+    # As the events service
+
+    async def forget_all(self) -> None:
+        self.buried.clear()
+
+    async def accept(self, event: Event) -> None:
+        raise AssertionError("executions are no events")
+
+    async def bury(self, event: Event, failure: EventFailed) -> None:
+        self.buried.append((event.payload, failure.payload))
 
     # As the runner
 

@@ -277,7 +277,7 @@ class Platform:
         self.pollers.open(self._own_invocations)
         await self.control.open()
         await self.triggers.open(self.events)
-        await self.durable.open()
+        await self.durable.open(self.events)
         port = await self.frontend.open(self._config.host, self._config.port, certificate)
         self.events.open()
         return port

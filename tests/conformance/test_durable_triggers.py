@@ -74,14 +74,9 @@ def test_a_function_url(door: OndolProcess) -> None:
     client.publish_version(FunctionName="handled")
     client.create_alias(FunctionName="handled", Name="live", FunctionVersion="1")
     url = client.create_function_url_config(FunctionName="handled", Qualifier="live", AuthType="NONE")["FunctionUrl"]
-    client.add_permission(
-        FunctionName="handled",
-        Qualifier="live",
-        StatementId="everybody",
-        Action="lambda:InvokeFunctionUrl",
-        Principal="*",
-        FunctionUrlAuthType="NONE",
-    )
+    named = {"FunctionName": "handled", "Qualifier": "live", "Principal": "*"}
+    client.add_permission(**named, StatementId="url", Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+    client.add_permission(**named, StatementId="function", Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True)
     host = url.split("/")[2]
     request = urllib.request.Request(f"{door.endpoint}/rooms/7", headers={"Host": host})
     with urllib.request.urlopen(request) as answer:
@@ -102,6 +97,34 @@ def test_an_event_begins_an_execution_and_is_done_with(door: OndolProcess) -> No
     until(lambda: len(executions(door)) == before + 2)
     record = until(lambda: executions(door)[0].get("Result"))
     assert json.loads(record)["responsePayload"] == 7
+
+
+def test_what_fails_for_nobody_is_in_the_dead_letter_queue(door: OndolProcess, name: str) -> None:
+    client = door.client()
+    url, queue = queue_of(door, name)
+    layers = [client.get_function_configuration(FunctionName="handled")["Layers"][0]["Arn"]]
+    settings = {"Layers": layers, "DeadLetterConfig": {"TargetArn": queue}, "DurableConfig": {"ExecutionTimeout": 60}}
+    create(client, name, HANDLED, Timeout=30, **settings)
+    told = client.invoke(FunctionName=f"{name}:$LATEST", InvocationType="Event", Payload=b'{"do": "fail"}')
+    told["Payload"].read()
+    [message] = until(
+        lambda: (
+            door.client("sqs")
+            .receive_message(QueueUrl=url, WaitTimeSeconds=2, MessageAttributeNames=["All"])
+            .get("Messages", [])
+        )
+    )
+    assert message["Body"] == '{"do": "fail"}'
+    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "as it was asked to"
+
+
+def test_destinations_are_refused(door: OndolProcess) -> None:
+    error = error_of(
+        lambda: door.client().put_function_event_invoke_config(
+            FunctionName="handled", DestinationConfig={"OnSuccess": {"Destination": arn("plain")}}
+        )
+    )
+    assert error["Error"]["Message"] == "Durable functions do not support Lambda invocation destinations."
 
 
 def test_code_in_a_function_hands_a_callback_to_a_queue(door: OndolProcess, name: str) -> None:

@@ -114,7 +114,7 @@ class Campaign:
                 continue
 
     async def run(self) -> None:
-        await self.world.service.open()
+        await self.world.open()
         executions = [await self.world.start(name=name) for name in self.plans]
         await self.trouble()
         for execution in executions:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from durable_world import (
@@ -21,7 +22,7 @@ from durable_world import (
     version,
     wait,
 )
-from ondol.durable.api import AlreadyStarted, CallbackTimedOut, Failed, Ran, Refused, Run, RunOutcome
+from ondol.durable.api import AlreadyStarted, CallbackTimedOut, Failed, Ran, Refused, Run, RunOutcome, Start
 from ondol.model.errors import CallerError, InvalidParameterValue, PlatformError, ResourceConflict, ResourceNotFound
 
 
@@ -44,7 +45,7 @@ def test_a_wait_of_a_month_survives_a_kill() -> None:
     async def main() -> None:
         world = World(steps_and_a_wait)
         world.known["fn"] = version(timeout_s=31_622_400)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         await asyncio.sleep(1000)
         await world.killed_and_started()
@@ -68,7 +69,7 @@ def test_an_invocation_that_a_kill_ended_is_made_again_with_what_it_had_said() -
             return succeeded(it.operations["a"]["StepDetails"]["Result"])
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         await asyncio.sleep(1)
         await world.killed_and_started()
@@ -95,7 +96,7 @@ def test_what_could_not_be_written_did_not_happen() -> None:
             return succeeded()
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         await until_ended(world, execution)
         assert len(told) == 1 and "the disk is full" in told[0]
@@ -111,7 +112,7 @@ def test_an_end_that_cannot_be_written_is_written_later() -> None:
             return succeeded("1")
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         waiting = asyncio.create_task(world.service.ended(execution))
         await asyncio.sleep(20)
@@ -126,7 +127,7 @@ def test_an_end_that_cannot_be_written_is_written_later() -> None:
 def test_an_execution_that_could_not_be_kept_is_not_answered() -> None:
     async def main() -> None:
         world = World(steps_and_a_wait)
-        await world.service.open()
+        await world.open()
         for fail_at in (1, 2):
             world.store.writes, world.store.fail_at = 0, fail_at
             with pytest.raises(PlatformError):
@@ -142,7 +143,7 @@ def test_an_execution_that_could_not_be_kept_is_not_answered() -> None:
 def test_a_name_is_one_execution_however_often_and_whenever_it_is_asked_for() -> None:
     async def main() -> None:
         world = World(steps_and_a_wait)
-        await world.service.open()
+        await world.open()
         executions = await asyncio.gather(*(world.start(name="n") for _ in range(5)))
         assert len(set(executions)) == 1
         await world.killed_and_started()
@@ -162,7 +163,7 @@ def test_retention_is_over_after_its_days() -> None:
             return succeeded()
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         execution = await world.start(name="n")
         await until_ended(world, execution)
         await asyncio.sleep(13.9 * 86_400)
@@ -189,7 +190,7 @@ def test_a_function_that_crashes_is_tried_at_growing_distances_and_then_given_up
             raise Crash
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         shown = await until_ended(world, await world.start())
         assert (shown["Status"], shown["Error"]["ErrorType"]) == ("FAILED", "Runtime.ExitError")
         gaps = [round(later - earlier) for earlier, later in itertools.pairwise(times)]
@@ -208,7 +209,7 @@ def test_progress_begins_the_count_anew() -> None:
             raise Crash
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         assert (await until_ended(world, await world.start()))["Result"] == "12"
 
     run(main())
@@ -227,7 +228,7 @@ def test_what_was_not_the_functions_fault_is_tried_for_as_long_as_it_takes() -> 
             return refusals.pop() if refusals else await world_run(run)
 
         world.run = refuse  # type: ignore[method-assign]
-        await world.service.open()
+        await world.open()
         shown = await until_ended(world, await world.start())
         assert shown["Status"] == "SUCCEEDED"
 
@@ -238,7 +239,7 @@ def test_a_function_that_is_gone_ends_its_executions() -> None:
     async def main() -> None:
         world = World(steps_and_a_wait)
         world.known["fn"] = version(timeout_s=31_622_400)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         del world.known["fn"]
         shown = await until_ended(world, execution)
@@ -263,7 +264,7 @@ def test_answers_that_are_none(answer: Answer, error: str) -> None:
             return answer
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         shown = await until_ended(world, await world.start())
         assert shown["Status"] == "FAILED" and shown["Error"]["ErrorMessage"].startswith(error)
 
@@ -282,7 +283,7 @@ def test_what_is_told_in_an_answer_too_late_to_be_acted_on_is_told_again() -> No
             return succeeded()
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         await until_ended(world, await world.start())
         assert len(world.invocations) == 2
 
@@ -303,7 +304,7 @@ def test_a_checkpoint_that_is_sent_twice_counts_once() -> None:
             return succeeded()
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         shown = await until_ended(world, await world.start())
         assert shown["Status"] == "SUCCEEDED"
 
@@ -324,7 +325,7 @@ async def a_callback(it: Invocation) -> Answer:
 def test_heartbeats_keep_a_callback_alive_and_wake_nobody() -> None:
     async def main() -> None:
         world = World(a_callback)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         await asyncio.sleep(1)
         id = world.invocations[0].operations["c"]["CallbackDetails"]["CallbackId"]
@@ -347,7 +348,7 @@ def test_heartbeats_keep_a_callback_alive_and_wake_nobody() -> None:
 def test_callbacks_time_out(heartbeats: int, error: str) -> None:
     async def main() -> None:
         world = World(a_callback)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         await asyncio.sleep(1)
         id = world.invocations[0].operations["c"]["CallbackDetails"]["CallbackId"]
@@ -387,7 +388,7 @@ def chain_to(function: str) -> Callable[[Invocation], Awaitable[Answer]]:
 def test_a_child_answers_its_parent_whenever_ondol_is_killed(kill_after_s: float) -> None:
     async def main() -> None:
         world = World(chain_to("fn:1"))
-        await world.service.open()
+        await world.open()
         execution = await world.start("parent")
         await asyncio.sleep(kill_after_s)
         await world.killed_and_started()
@@ -415,7 +416,7 @@ def test_a_function_that_is_not_durable_answers_once(outcome: Ran | Failed | Ref
         world = World(chain_to("plain"))
         outcomes: list[Ran | Failed | Refused] = [outcome, Refused("throttled"), Refused("throttled")]
         world.plain = lambda payload: outcomes.pop()
-        await world.service.open()
+        await world.open()
         assert (await until_ended(world, await world.start("parent")))["Result"] == answer
 
     run(main())
@@ -438,7 +439,7 @@ def test_a_pause_is_in_force_with_the_next_checkpoint_and_what_is_owed_is_paid_o
 
         world = World(function)
         world.known["fn"] = version(timeout_s=100)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         await asyncio.sleep(1)
         await world.perform("PauseDurableExecution", execution, ClientToken="p", Reason="r")
@@ -472,7 +473,7 @@ def test_waits_go_on_in_a_pause_and_the_time_out_does_if_it_is_told_to() -> None
 
         world = World(function)
         world.known["fn"] = version(timeout_s=100)
-        await world.service.open()
+        await world.open()
         still, passing = await world.start(), await world.start()
         await asyncio.sleep(1)
         await world.perform("PauseDurableExecution", still)
@@ -494,7 +495,7 @@ def test_a_pause_that_was_asked_for_before_a_kill_is_in_force_after_it() -> None
             raise AssertionError
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         await asyncio.sleep(1)
         await world.perform("PauseDurableExecution", execution)
@@ -514,7 +515,7 @@ def test_a_stopped_execution_is_not_spoken_for_any_more() -> None:
             raise AssertionError("it may not")
 
         world = World(function)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         waiting = asyncio.create_task(world.service.ended(execution))
         await asyncio.sleep(1)
@@ -530,7 +531,7 @@ def test_a_stopped_execution_is_not_spoken_for_any_more() -> None:
 def test_everything_is_forgotten_at_once() -> None:
     async def main() -> None:
         world = World(a_callback)
-        await world.service.open()
+        await world.open()
         execution = await world.start()
         waiting = asyncio.create_task(world.service.ended(execution))
         await asyncio.sleep(1)
@@ -541,5 +542,23 @@ def test_everything_is_forgotten_at_once() -> None:
         assert await world.store.list("") == []
         with pytest.raises(CallerError):
             await world.get(execution)
+
+    run(main())
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_what_fails_for_nobody_goes_to_the_dead_letter_queue(synchronous: bool) -> None:
+    async def main() -> None:
+        async def function(it: Invocation) -> Answer:
+            return {"Status": "FAILED", "Error": {"ErrorType": "E", "ErrorMessage": "m"}}
+
+        world = World(function)
+        await world.open()
+        queue = "arn:aws:sqs:eu-west-1:123456789012:dead"
+        function_version = msgspec.structs.replace(version(), dead_letter=queue)
+        execution = await world.service.start(Start(function_version, "7", synchronous=synchronous))
+        await until_ended(world, execution)
+        await asyncio.sleep(1)
+        assert world.buried == ([] if synchronous else [(b"7", b'{"errorMessage":"m","errorType":"E"}')])
 
     run(main())

@@ -7,19 +7,23 @@ import logging
 from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
+import msgspec
 from msgspec.structs import replace
 
 from ondol.background import Background
 from ondol.durable.alarms import Alarms
 from ondol.durable.api import AlreadyStarted, Ended, Runner, Start
 from ondol.durable.chaining import answer_of_child, run_plain
+from ondol.durable.function_answers import failure_of
 from ondol.durable.heads import Heads, read_arn
 from ondol.durable.journal import Journal
 from ondol.durable.life import Life
 from ondol.durable.machine import Execution
-from ondol.durable.records import Closed, Error, Head, Operation, Parent, Stage
+from ondol.durable.records import Closed, Error, Head, Operation, Parent, Stage, Status
+from ondol.events.api import Event, Events, Failed
 from ondol.model.errors import InvariantError, Outcome, PlatformError, ResourceConflict, ResourceNotFound
-from ondol.model.function import FunctionKey
+from ondol.model.function import EventSettings, FunctionKey
+from ondol.model.ids import RequestId
 from ondol.model.limits import EVENT_PAYLOAD_BYTES, REQUEST_PAYLOAD_BYTES, DurableSchedule
 from ondol.model.time import Clock, WallTime
 from ondol.store.protocol import RevisionConflict, StoreError
@@ -54,6 +58,7 @@ class Executions:
         self.stopping = False
         self.closed = False
         self.heads = Heads()
+        self.events: Events | None = None
         self._schedule = schedule
         self._chance = chance
         self._new_id = new_id
@@ -63,8 +68,9 @@ class Executions:
         self._waking: asyncio.Task[None] | None = None
         self._naming: WeakValueDictionary[tuple[FunctionKey, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def open(self) -> None:
+    async def open(self, events: Events) -> None:
         """Go on with what was under way. Raises `StoreError`."""
+        self.events = events
         for head in await self.journal.heads():
             self.heads.put(head)
             if head.closed is None:
@@ -138,12 +144,27 @@ class Executions:
         life.tell(Ended(outcome.result, outcome.error))
         forget_at = WallTime(outcome.ended + head.retention_days * _DAY_MS)
         closed = replace(head, closed=Closed(outcome.status, outcome.ended, forget_at, execution.steps))
-        await self._insist(lambda: self.journal.write(closed))
-        self.heads.put(closed)
+        await self._insist(lambda: self._bury(execution))
+        await self._insist(lambda: self._keep(closed))
         await self._insist(lambda: self._tell_parent(closed))
         self._lives.pop(head.id, None)
         self.wake(head.id, forget_at)
         life.settled.set()
+
+    async def _bury(self, execution: Execution) -> None:
+        """What nobody waited for, and failed, goes where its function wants to have it."""
+        head, outcome = execution.head, execution.progress.outcome
+        if head.dead_letter is None or outcome is None or outcome.status not in (Status.FAILED, Status.TIMED_OUT):
+            return
+        if self.events is None:
+            raise InvariantError("executions end before they are opened")
+        payload = (execution.operations[head.id].input or "null").encode()
+        settings = EventSettings(dead_letter=head.dead_letter)
+        event = Event(
+            RequestId(head.id), head.function, head.version, payload, head.started, settings, trace=head.trace
+        )
+        failure = msgspec.json.encode(failure_of(outcome.error or {}))
+        await self.events.bury(event, Failed(head.version, failure))
 
     # Beginning
 
@@ -173,6 +194,7 @@ class Executions:
                 largest_result=REQUEST_PAYLOAD_BYTES if start.synchronous else EVENT_PAYLOAD_BYTES,
                 kms_key=settings.kms_key,
                 trace=start.trace,
+                dead_letter=version.dead_letter if not start.synchronous and parent is None else None,
                 parent=parent,
             )
             await self._open(head, start.payload)
@@ -252,14 +274,18 @@ class Executions:
 
     async def delete(self, head: Head) -> None:
         """It is as good as gone when this returns. Raises `StoreError`."""
-        assert head.closed is not None
+        if head.closed is None:
+            raise InvariantError(f"{head.arn} has not ended")
         deleting = replace(head, closed=replace(head.closed, deleting=True))
-        await self.journal.write(deleting)
-        self.heads.put(deleting)
+        await self._keep(deleting)
         self.background.spawn(self.forget(deleting))
 
+    async def expire(self, head: Head) -> None:
+        """Its retention is over."""
+        await self._insist(lambda: self.delete(head))
+
     async def forget(self, head: Head) -> None:
-        """Remove what has ended, of store and memory."""
+        """Remove what is being deleted, of store and memory."""
         steps = 0 if head.closed is None else head.closed.steps
         await self._insist(lambda: self.journal.forget(head, steps))
         if not self.closed:
@@ -267,17 +293,25 @@ class Executions:
 
     async def forget_all(self) -> None:
         """Raises `StoreError`."""
-        for head in self.heads:
+        heads = list(self.heads)
+        for head in heads:
+            self.heads.remove(head)
+            self._alarms.set(head.id, None)
+        for head in heads:
             life = self._lives.pop(head.id, None)
             steps = life.execution.steps if life is not None else head.closed.steps if head.closed is not None else 0
             if life is not None:
                 life.drop()
                 life.tell(PlatformError("The durable execution was forgotten.", Outcome.UNKNOWN))
-            self._alarms.set(head.id, None)
             await self.journal.forget(head, steps)
-            self.heads.remove(head)
 
     # Inside
+
+    async def _keep(self, head: Head) -> None:
+        """Write what a head says now, unless it was forgotten meanwhile."""
+        if self.heads.get(head.id) is not None:
+            await self.journal.write(head)
+            self.heads.put(head)
 
     async def _wake_for_ever(self) -> None:
         while True:
@@ -296,7 +330,7 @@ class Executions:
         if life is not None:
             self.background.spawn(life.insist(lambda execution, now: execution.woken(now)))
         elif head is not None and head.closed is not None:
-            self.background.spawn(self.forget(head))
+            self.background.spawn(self.expire(head))
 
 
 async def _digest(payload: str) -> bytes:

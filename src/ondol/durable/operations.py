@@ -14,7 +14,7 @@ from ondol.durable.life import Life
 from ondol.durable.machine import Checkpoint, callback_closed, replayed
 from ondol.durable.paging import page, position_of
 from ondol.durable.records import Error, Head, Pause, Stage
-from ondol.durable.shown import described, shown_events, shown_operation, shown_status, summary
+from ondol.durable.shown import being_deleted, described, shown_events, shown_operation, shown_status, summary
 from ondol.durable.updates import check_error
 from ondol.model.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from ondol.model.function import FunctionKey
@@ -79,6 +79,8 @@ class DurableOperations:
 
     async def get(self, caller: Caller, parameters: Parameters) -> Answer:
         head = self._found(caller, parameters)
+        if head.closed is not None and head.closed.deleting:
+            return being_deleted(head, head.closed)
         execution = await self._executions.load(head)
         status = shown_status(head, execution)
         return described(head, execution, status, parameters.get("IncludeExecutionData", True))

@@ -229,6 +229,9 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
 
     kms_key: str | None = None
     trace: str | None = None
+    dead_letter: str | None = None
+    """The queue or topic that gets the input if it fails, of one that nobody waits for."""
+
     parent: Parent | None = None
     closed: Closed | None = None
 

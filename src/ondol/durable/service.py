@@ -9,6 +9,7 @@ from ondol.durable.api import Ended, Runner, Start
 from ondol.durable.executions import Executions
 from ondol.durable.journal import Journal
 from ondol.durable.operations import DurableOperations
+from ondol.events.api import Events
 from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.limits import DurableSchedule
 from ondol.model.time import Clock
@@ -36,9 +37,9 @@ class DurableService:
         self._operations = DurableOperations(self._executions).table()
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    async def open(self) -> None:
-        """Load what is stored, and go on with it. Raises `StoreError`."""
-        await self._executions.open()
+    async def open(self, events: Events) -> None:
+        """Load what is stored, and go on with it; `events` takes what failed for good. Raises `StoreError`."""
+        await self._executions.open(events)
 
     async def pause(self) -> None:
         """Begin nothing more, and answer whoever waits; what has not ended goes on at the next start."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ondol.durable.machine import Execution
-from ondol.durable.records import Happened, Head, Kind, Operation, Status, Step
+from ondol.durable.records import Closed, Happened, Head, Kind, Operation, Status, Step
 from ondol.model.time import WallTime
 
 Shown = dict[str, Any]
@@ -142,6 +142,12 @@ def summary(head: Head, status: Status, ended: WallTime | None) -> Shown:
             "KMSKeyArn": head.kms_key,
         }
     )
+
+
+def being_deleted(head: Head, closed: Closed) -> Shown:
+    """As GetDurableExecution answers while data go."""
+    shown = summary(head, Status.DELETING, closed.ended)
+    return {**shown, "Version": head.version, "ExecutionDataIncluded": False}
 
 
 def described(head: Head, execution: Execution, status: Status, with_data: bool) -> Shown:

@@ -124,6 +124,13 @@ class Events(Protocol):
         """Durable when it returns; sent until the queue has it. Raises `PlatformError` if it could not be kept."""
         ...
 
+    async def bury(self, event: Event, failure: Failed) -> None:
+        """An event that failed for good goes to the dead-letter queue of its settings, if they name one.
+
+        Durable when it returns. Raises `PlatformError`.
+        """
+        ...
+
     async def forget_all(self) -> None:
         """Every event and every record that waits is gone. What runs is not run again."""
         ...

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from ondol.background import Background
-from ondol.events.api import Event, Letter, Outcome, Refused, Runner
+from ondol.events.api import Event, Failed, Letter, Outcome, Refused, Runner
 from ondol.events.deliveries import Courier, Deliveries, NotDelivered
 from ondol.events.lineage import passed_on
 from ondol.events.machine import Dispatch
@@ -23,7 +23,7 @@ from ondol.events.policy import (
     shard_of,
     shortest,
 )
-from ondol.events.records import Delivery
+from ondol.events.records import Condition, Delivery, dead_letter
 from ondol.events.steps import Step, decode, encode
 from ondol.model import errors
 from ondol.model.arn import parse_function_arn
@@ -119,6 +119,15 @@ class EventsService:
             await self._deliveries.put(delivery)
         except StoreError as error:
             raise PlatformError(f"The message could not be kept: {error}", errors.Outcome.NOT_STARTED) from error
+
+    async def bury(self, event: Event, failure: Failed) -> None:
+        queue = event.settings.dead_letter
+        if queue is None:
+            return
+        try:
+            await self._deliveries.put(dead_letter(event, queue, Condition.EXHAUSTED, failure, self._clock.wall()))
+        except StoreError as error:
+            raise PlatformError(f"The dead letter could not be kept: {error}", errors.Outcome.NOT_STARTED) from error
 
     async def forget_all(self) -> None:
         try:

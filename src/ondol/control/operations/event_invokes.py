@@ -10,7 +10,7 @@ from ondol.control.holders import Holders
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of
 from ondol.control.records import Edit, EventInvokeRecord, FunctionRecord
 from ondol.control.registry import Registry
-from ondol.model.errors import ResourceNotFound
+from ondol.model.errors import InvalidParameterValue, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey
 from ondol.model.time import Clock
 
@@ -79,6 +79,8 @@ class EventInvokeOperations:
         def decide(stored: Stored | None) -> Edit:
             if stored is None or not _means_something(stored.record, qualifier):
                 raise _no_function()
+            if stored.record.settings.durable is not None and any(parameters.get("DestinationConfig", {}).values()):
+                raise InvalidParameterValue("Durable functions do not support Lambda invocation destinations.")
             before: EventInvokeRecord | None = None
             if not anew:
                 before = _configured(key, qualifier, stored).event_invokes[qualifier]
