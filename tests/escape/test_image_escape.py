@@ -7,12 +7,12 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from oci_images import entry, layer, make, system_layer, write_layout
-from ondol_process import OndolProcess, create
+from ondol_process import ROLE, OndolProcess, create
 
 SPY = """
 #include <unistd.h>
@@ -61,8 +61,18 @@ def spying_entries(directory: Path) -> list[tuple[tarfile.TarInfo | str, bytes]]
     ]
 
 
+class Hostile(NamedTuple):
+    """A function that runs scripts, as the image says."""
+
+    process: OndolProcess
+    name: str
+
+    def complaints(self) -> str:
+        return self.process.complaints()
+
+
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
     directory = tmp_path_factory.mktemp("hostile")
     tricks = layer(
         (entry("entry", mode=0o755), BOOTSTRAP.encode()),
@@ -78,25 +88,37 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OndolProcess]:
     )
     write_layout(directory / "image", make([system_layer(directory), tricks], {"Entrypoint": ["/entry"]}))
     settings = directory / "ondol.toml"
-    settings.write_text('[runtimes]\njava21 = "oci:./image"\n')
+    settings.write_text(f'[runtimes]\njava21 = "oci:./image"\n[code]\nfolders = ["{directory}"]\n')
     with OndolProcess(directory / "data", {"CONFIG": str(settings)}) as process:
-        create(process.client(), "hostile", {"f": "1"}, Runtime="java21")
+        client = process.client()
+        create(client, "runtime", {"f": "1"}, Runtime="java21")
+        code = {"ImageUri": f"oci:{directory}/image"}
+        client.create_function(FunctionName="function", PackageType="Image", Role=ROLE, Code=code)
+        waiting = {"Delay": 0.05, "MaxAttempts": 600}
+        client.get_waiter("function_active_v2").wait(FunctionName="function", WaiterConfig=waiting)
         yield process
 
 
-def run(hostile: OndolProcess, script: str) -> list[str]:
+@pytest.fixture(params=["runtime", "function"])
+def hostile(request: pytest.FixtureRequest, process: OndolProcess) -> Hostile:
+    """The image as a runtime, and as a function's code."""
+    return Hostile(process, request.param)
+
+
+def run(hostile: Hostile, script: str) -> list[str]:
     """Lines that a script writes inside."""
-    told: dict[str, Any] = hostile.client().invoke(FunctionName="hostile", Payload=json.dumps(script))
+    client = hostile.process.client()
+    told: dict[str, Any] = client.invoke(FunctionName=hostile.name, Payload=json.dumps(script))
     text: str = json.loads(told["Payload"].read())
     return text.splitlines()
 
 
-def test_nothing_with_power_loads_code_of_the_image(hostile: OndolProcess) -> None:
+def test_nothing_with_power_loads_code_of_the_image(hostile: Hostile) -> None:
     assert run(hostile, "echo well") == ["well"]
     assert "ran outside" not in hostile.complaints()
 
 
-def test_nobody_gains_power_by_the_image(hostile: OndolProcess) -> None:
+def test_nobody_gains_power_by_the_image(hostile: Hostile) -> None:
     status = dict(line.split(":", 1) for line in run(hostile, "cat /proc/self/status"))
     assert all(int(status[name].strip(), 16) == 0 for name in ("CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"))
     assert (status["NoNewPrivs"].strip(), status["Seccomp"].strip()) == ("1", "2")
@@ -105,12 +127,12 @@ def test_nobody_gains_power_by_the_image(hostile: OndolProcess) -> None:
     assert run(hostile, "stat -c %a /mighty /open") == ["755", "1777"]
 
 
-def test_no_device_of_the_image_is_there(hostile: OndolProcess) -> None:
+def test_no_device_of_the_image_is_there(hostile: Hostile) -> None:
     assert run(hostile, "ls -d /disk /memory")[0].startswith("ls: cannot access")
     assert run(hostile, "ls /dev") == ["fd", "full", "null", "random", "stderr", "stdin", "stdout", "urandom", "zero"]
 
 
-def test_the_image_cannot_be_changed(hostile: OndolProcess) -> None:
+def test_the_image_cannot_be_changed(hostile: Hostile) -> None:
     assert "Read-only file system" in run(hostile, "touch /open/x; cp /entry /open/y")[0]
     assert run(hostile, "echo 1 > /tmp/own && cat /tmp/own && stat -c %F /tmp /proc /dev /opt") == [
         "1",
