@@ -2,8 +2,9 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from ondol.model.function import FunctionKey, FunctionVersion, LogSettings
+from ondol.model.function import FunctionImage, FunctionKey, FunctionVersion, LogSettings
 from ondol.model.ids import AccountId, CodeDigest, Region, RequestId, VersionId
 from ondol.model.invocation import FailureKind, failure
 from ondol.model.limits import LOG_TAIL_BYTES
@@ -103,6 +104,14 @@ def test_json_lines_name_the_tenant() -> None:
     for line in (lines.start(NOON, ID), report):
         assert msgspec.json.decode(line)["record"]["tenantId"] == "blue"
     assert "tenantId" not in lines.init_start(NOON)
+
+
+def test_of_an_image_there_is_no_runtime_to_tell() -> None:
+    image = FunctionImage("r/app:1", "r/app@sha256:1")
+    assert platform_lines(replace(version(), image=image), "").init_start(NOON) == ""
+    told = msgspec.json.decode(platform_lines(replace(version("JSON"), image=image), "").init_start(NOON))
+    assert told["type"] == "platform.initStart"
+    assert set(told["record"]) == {"initializationType", "phase", "functionName", "functionVersion"}
 
 
 class Kept:

@@ -83,7 +83,7 @@ def up(
         typer.Option(
             metavar="DIR",
             help="Let directories below this one be functions' code, reloaded when they change "
-            "(S3Bucket=hot-reload, S3Key=DIRECTORY). May be given several times.",
+            "(S3Bucket=hot-reload, S3Key=DIRECTORY), and images (ImageUri=oci:DIRECTORY). May be given several times.",
             show_default=False,
         ),
     ] = None,
