@@ -72,8 +72,16 @@ def make_registry() -> None:
 
 
 def missing_packages() -> list[str]:
-    """Debian's names of what this machine lacks: a compiler, the C library to link with, programs of the sandbox."""
-    programs = {"gcc": "gcc", "curl": "curl", "mkfs.ext4": "e2fsprogs", "newuidmap": "uidmap", "npm": "npm"}
+    """Debian's names of what this machine lacks: a compiler, the C library to link with, programs of the
+    sandbox, a message broker."""
+    programs = {
+        "gcc": "gcc",
+        "curl": "curl",
+        "mkfs.ext4": "e2fsprogs",
+        "newuidmap": "uidmap",
+        "npm": "npm",
+        "rabbitmq-server": "rabbitmq-server",
+    }
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     missing = [package for program, package in programs.items() if shutil.which(program, path=path) is None]
     if "gcc" in missing or not _has_static_library():

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ondol.model.credentials import SessionCredentials
-from ondol.model.endpoint import Endpoint, Endpoints, parse_endpoint
+from ondol.model.endpoint import Broker, Endpoint, Endpoints, parse_broker, parse_endpoint
 from ondol.model.limits import MEBIBYTE, AccountLimits, DurableSchedule, EventSchedule, KeepAlive, LogLimits, Phases
 from ondol.model.network import NAMES_PORT, AllowedHost, AuthMode, NetworkMode, parse_allowed_hosts
 from ondol.model.time import SECOND
@@ -46,6 +46,7 @@ _FLAGS = {
 """Flags that are not called as their setting."""
 
 _SIGNING_NAME = re.compile(r"[a-z0-9-]+", re.ASCII)
+_BROKER = re.compile(r"arn:aws[a-z-]*:mq:[a-z0-9-]+:[0-9]{12}:broker:[a-z0-9_-]+:[a-z0-9-]+", re.ASCII)
 
 
 class ConfigError(Exception):
@@ -290,15 +291,28 @@ def _is_endpoint(name: str) -> bool:
     return name.startswith(f"{_ENDPOINTS}.")
 
 
-def _checked_endpoint(name: str, value: Any, where: str) -> Endpoint:
-    """The server that one service is to have."""
+def _checked_endpoint(name: str, value: Any, where: str) -> Endpoint | Broker:
+    """The server that one service is to have, or one message broker."""
     service = name.removeprefix(f"{_ENDPOINTS}.").lower()
+    if service.startswith("arn:"):
+        return _checked_broker(service, value, where)
     if not _SIGNING_NAME.fullmatch(service):
         raise ConfigError(f"{where} is for no service: they have names like s3, sqs or dynamodb.")
     if service == "lambda":
         raise ConfigError(f"{where} cannot be: ondol serves lambda itself.")
     try:
         return parse_endpoint(value if isinstance(value, str) else str(value))
+    except ValueError as error:
+        raise ConfigError(f"{where} must be {error}.") from error
+
+
+def _checked_broker(arn: str, value: Any, where: str) -> Broker:
+    if not _BROKER.fullmatch(arn):
+        raise ConfigError(
+            f"{where} is for no broker: they have ARNs like arn:aws:mq:us-east-1:000000000000:broker:NAME:b-ID."
+        )
+    try:
+        return parse_broker(value if isinstance(value, str) else str(value))
     except ValueError as error:
         raise ConfigError(f"{where} must be {error}.") from error
 
@@ -340,12 +354,16 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     names = ("", "limits", "keep_alive", "phases", "worker", "logs", "network", "code", "events", "durable", "tls")
     tables: dict[str, dict[str, Any]] = {name: {} for name in names}
     servers: dict[str, Endpoint] = {}
+    brokers: dict[str, Broker] = {}
     runtimes: dict[str, RuntimeImage] = {}
     for name, value in values.items():
         if name.startswith(f"{_RUNTIMES}."):
             runtimes[name.removeprefix(f"{_RUNTIMES}.")] = value
             continue
         table, _, key = name.rpartition(".")
+        if isinstance(value, Broker):
+            brokers[key] = value
+            continue
         if table == _ENDPOINTS:
             servers[key.lower()] = value
             continue
@@ -364,7 +382,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     network = _network(tables["network"])
     return Config(
         data_dir=data_dir,
-        endpoints=Endpoints(servers, default),
+        endpoints=Endpoints(servers, default, brokers),
         credentials=_credentials(environ),
         worker=WorkerConfig(**{"memory_mb": _memory_mb(), "processors": _processors()} | tables["worker"]),
         tls=tls,

@@ -28,7 +28,7 @@ SENDERS = 3
 MORE_UNRESOLVED, MOST_UNRESOLVED = 30, 300
 """So many more than at its start in one life, and so many in all: many are to be under way, few are to wait."""
 
-MOST_WORK_S = 5.0
+MOST_WORK_S = 20.0
 PATIENCE_S = 400.0
 """An event that was throttled often waits for up to five minutes."""
 

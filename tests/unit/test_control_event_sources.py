@@ -277,7 +277,7 @@ def test_duplicates_are_named() -> None:
         (
             QUEUE,
             {"EventSourceArn": "arn:aws:kafka:eu-west-1:000000000000:cluster/c/1"},
-            "Event sources of Kafka are not available: ondol reads SQS, Kinesis and DynamoDB streams.",
+            "Event sources of Kafka are not available: ondol reads SQS, Kinesis, DynamoDB streams and RabbitMQ.",
         ),
     ],
 )

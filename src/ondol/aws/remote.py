@@ -16,7 +16,7 @@ import msgspec
 from ondol.aws.sigv4 import Credentials, sign
 from ondol.http import AnswerHead, Calls, HttpError, ServerGone, ServerSlow
 from ondol.model.credentials import SessionCredentials
-from ondol.model.endpoint import Endpoint, Endpoints
+from ondol.model.endpoint import Broker, Endpoint, Endpoints
 from ondol.model.ids import AccountId, Region
 from ondol.model.time import Clock
 
@@ -41,6 +41,7 @@ class JsonProtocol(msgspec.Struct, frozen=True):
 SQS = JsonProtocol("sqs", "AmazonSQS", "1.0")
 KINESIS = JsonProtocol("kinesis", "Kinesis_20131202", "1.1")
 EVENTS = JsonProtocol("events", "AWSEvents", "1.1")
+SECRETS_MANAGER = JsonProtocol("secretsmanager", "secretsmanager", "1.1")
 DYNAMODB_STREAMS = JsonProtocol("dynamodb", "DynamoDBStreams_20120810", "1.0")
 
 
@@ -69,6 +70,10 @@ class Remote:
         self._credentials = credentials
         self._clock = clock
         self._calls: dict[Endpoint, Calls] = {}
+
+    def broker(self, arn: str) -> Broker | None:
+        """Where this message broker is, if that is configured."""
+        return self._endpoints.brokers.get(arn)
 
     async def call(
         self,

@@ -4,7 +4,7 @@ Sources: API reference, CreateEventSourceMapping; developer guide, the pages on 
 unconfirmed are ours: no answer of AWS's to such a request has been seen.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.event_pattern import InvalidPattern
 from ondol.model.function import FunctionKey
+from ondol.pollers.api import BrokerSettings, QueueSettings, StreamSettings
 from ondol.pollers.api import Mapping as EventSourceMapping
-from ondol.pollers.api import QueueSettings, StreamSettings
 from ondol.pollers.filters import check_filters
 from ondol.pollers.sources import Kind, Source, parse_source
 
@@ -31,10 +31,9 @@ _STREAM_ONLY = (
     "DestinationConfig",
 )
 _QUEUE_ONLY = ("ScalingConfig", "ProvisionedPollerConfig")
+_BROKER_ONLY = ("Queues", "SourceAccessConfigurations")
 _OF_OTHERS = (
     "Topics",
-    "Queues",
-    "SourceAccessConfigurations",
     "AmazonManagedKafkaEventSourceConfig",
     "SelfManagedKafkaEventSourceConfig",
     "DocumentDBEventSourceConfig",
@@ -46,7 +45,15 @@ _UNSERVED = {
     "LoggingConfig": "logs of event source mappings",
 }
 
-_OTHER_SOURCES = {"kafka": "Kafka", "mq": "Amazon MQ", "rds": "DocumentDB"}
+_OTHER_SOURCES = {"kafka": "Kafka", "rds": "DocumentDB"}
+
+_NOT_OF = {
+    Kind.SQS: _STREAM_ONLY + _BROKER_ONLY,
+    Kind.KINESIS: _QUEUE_ONLY + _BROKER_ONLY,
+    Kind.DYNAMODB: _QUEUE_ONLY + _BROKER_ONLY,
+    Kind.MQ: (*_STREAM_ONLY, *_QUEUE_ONLY, "FunctionResponseTypes"),
+}
+"""Which parameters mappings of a source cannot have."""
 
 
 def new_mapping(id: str, function: FunctionKey, parameters: Mapping[str, Any]) -> EventSourceMapping:
@@ -61,8 +68,9 @@ def new_mapping(id: str, function: FunctionKey, parameters: Mapping[str, Any]) -
         qualifier=parameters.get("Qualifier"),
         source=parameters["EventSourceArn"],
         batch_size=_QUEUE_BATCH if source.kind is Kind.SQS else _STREAM_BATCH,
-        stream=None if source.kind is Kind.SQS else _position(source, parameters),
+        stream=_position(source, parameters) if source.kind in {Kind.KINESIS, Kind.DYNAMODB} else None,
         queue=QueueSettings() if source.kind is Kind.SQS else None,
+        broker=_broker(parameters) if source.kind is Kind.MQ else None,
     )
     return _checked(_with_settings(bare, source, parameters), source)
 
@@ -101,7 +109,7 @@ def _source_of(parameters: Mapping[str, Any]) -> Source:
 
 def _unavailable(source: str) -> InvalidParameterValue:
     return InvalidParameterValue(
-        f"Event sources of {source} are not available: ondol reads SQS, Kinesis and DynamoDB streams."
+        f"Event sources of {source} are not available: ondol reads SQS, Kinesis, DynamoDB streams and RabbitMQ."
     )
 
 
@@ -120,8 +128,37 @@ def _position(source: Source, parameters: Mapping[str, Any]) -> StreamSettings:
     return StreamSettings(starting_position=position, starting_at=at)
 
 
+def _broker(parameters: Mapping[str, Any]) -> BrokerSettings:
+    """Unconfirmed texts."""
+    queues = parameters.get("Queues") or []
+    if len(queues) != 1:
+        raise InvalidParameterValue("Queues must name the one queue of the broker that is to be read.")
+    secret, virtual_host = _access(parameters.get("SourceAccessConfigurations") or [])
+    return BrokerSettings(queues[0], secret, virtual_host)
+
+
+def _access(configurations: Sequence[Mapping[str, str]]) -> tuple[str, str | None]:
+    """The secret and the virtual host. Unconfirmed texts."""
+    given = {one.get("Type", ""): one.get("URI", "") for one in configurations}
+    if len(given) < len(configurations) or not given.keys() <= {"BASIC_AUTH", "VIRTUAL_HOST"}:
+        raise InvalidParameterValue("SourceAccessConfigurations of RabbitMQ are one BASIC_AUTH and one VIRTUAL_HOST.")
+    if not given.get("BASIC_AUTH", "").startswith("arn:"):
+        raise InvalidParameterValue(
+            "SourceAccessConfigurations must have a BASIC_AUTH: the ARN of a secret with username and password."
+        )
+    return given["BASIC_AUTH"], given.get("VIRTUAL_HOST")
+
+
+def _changed_broker(broker: BrokerSettings, given: Mapping[str, Any]) -> BrokerSettings:
+    if given.get("SourceAccessConfigurations"):
+        secret, virtual_host = _access(given["SourceAccessConfigurations"])
+        broker = replace(broker, secret=secret, virtual_host=virtual_host)
+    window_given = broker.window_given or "MaximumBatchingWindowInSeconds" in given
+    return replace(broker, window_given=window_given)
+
+
 def _with_settings(mapping: EventSourceMapping, source: Source, given: Mapping[str, Any]) -> EventSourceMapping:
-    for member in (_STREAM_ONLY if source.kind is Kind.SQS else _QUEUE_ONLY) + _OF_OTHERS:
+    for member in _NOT_OF[source.kind] + _OF_OTHERS:
         if given.get(member):
             raise _unsupported(member)
     changes: dict[str, Any] = {}
@@ -137,6 +174,8 @@ def _with_settings(mapping: EventSourceMapping, source: Source, given: Mapping[s
         changes["stream"] = replace(mapping.stream, **_changes(given, _STREAM_SETTINGS))
     if mapping.queue is not None:
         changes["queue"] = replace(mapping.queue, **_changes(given, _QUEUE_SETTINGS))
+    if mapping.broker is not None:
+        changes["broker"] = _changed_broker(mapping.broker, given)
     return replace(mapping, **changes)
 
 

@@ -94,18 +94,20 @@ def describe_mapping(record: MappingRecord, last_result: str | None) -> dict[str
     shown: dict[str, Any] = {
         "UUID": mapping.id,
         "BatchSize": mapping.batch_size,
-        "MaximumBatchingWindowInSeconds": mapping.window_s,
         "EventSourceArn": mapping.source,
         "EventSourceMappingArn": mapping_arn(mapping.account, mapping.region, mapping.id),
         "FunctionArn": function_arn(mapping),
         "LastModified": record.modified,
         "State": record.state.value,
         "StateTransitionReason": "USER_INITIATED" if mapping.stream is None else "User action",
-        "FunctionResponseTypes": ["ReportBatchItemFailures"] if mapping.partial else [],
     }
+    if mapping.broker is None:
+        shown["FunctionResponseTypes"] = ["ReportBatchItemFailures"] if mapping.partial else []
+    if mapping.broker is None or mapping.broker.window_given:
+        shown["MaximumBatchingWindowInSeconds"] = mapping.window_s
     if mapping.filters is not None:
         shown["FilterCriteria"] = {"Filters": [{"Pattern": pattern} for pattern in mapping.filters]}
-    return shown | _of_queue(mapping) | _of_stream(mapping, last_result)
+    return shown | _of_queue(mapping) | _of_stream(mapping, last_result) | _of_broker(mapping, last_result)
 
 
 def _of_queue(mapping: Mapping) -> dict[str, Any]:
@@ -117,6 +119,20 @@ def _of_queue(mapping: Mapping) -> dict[str, Any]:
         least, most = queue.provisioned
         shown["ProvisionedPollerConfig"] = {"MinimumPollers": least, "MaximumPollers": most}
     return shown
+
+
+def _of_broker(mapping: Mapping, last_result: str | None) -> dict[str, Any]:
+    broker = mapping.broker
+    if broker is None:
+        return {}
+    access = [{"Type": "BASIC_AUTH", "URI": broker.secret}]
+    if broker.virtual_host is not None:
+        access.append({"Type": "VIRTUAL_HOST", "URI": broker.virtual_host})
+    return {
+        "Queues": [broker.queue],
+        "SourceAccessConfigurations": access,
+        "LastProcessingResult": last_result or NO_RECORDS,
+    }
 
 
 def _of_stream(mapping: Mapping, last_result: str | None) -> dict[str, Any]:

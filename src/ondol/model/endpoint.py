@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -22,6 +22,21 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
+class Broker(msgspec.Struct, frozen=True):
+    """Where a message broker is, and as whom it is spoken to if that is said here."""
+
+    host: str
+    port: int
+    tls: bool = False
+    user: str | None = None
+    password: str = ""
+
+    def __str__(self) -> str:
+        """Without the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'amqps' if self.tls else 'amqp'}://{host}:{self.port}"
+
+
 class Endpoints(msgspec.Struct, frozen=True):
     """Who serves what ondol does not."""
 
@@ -30,6 +45,9 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     default: Endpoint | None = None
     """Serves every service that is not named."""
+
+    brokers: Mapping[str, Broker] = {}
+    """By ARN."""
 
     def of(self, service: str) -> Endpoint | None:
         return self.named.get(service.lower(), self.default)
@@ -49,3 +67,20 @@ def parse_endpoint(url: str) -> Endpoint:
     if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
         raise ValueError(f"{shape}, with nothing but a host and a port in it, since signatures cover the path")
     return Endpoint(parts.hostname, port or (443 if tls else 80), tls)
+
+
+def parse_broker(url: str) -> Broker:
+    """The message broker at `url`. Raises ValueError, whose text ends the sentence "... must be"."""
+    shape = "the address of a RabbitMQ broker like amqp://127.0.0.1:5672 or amqps://USER:PASSWORD@HOST:5671"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(shape) from error
+    tls = parts.scheme == "amqps"
+    if not (tls or parts.scheme == "amqp") or not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0:
+        raise ValueError(shape)
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError(f"{shape}, without a virtual host: a mapping names its own")
+    user = None if parts.username is None else unquote(parts.username)
+    return Broker(parts.hostname, port or (5671 if tls else 5672), tls, user, unquote(parts.password or ""))

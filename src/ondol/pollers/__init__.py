@@ -2,6 +2,7 @@
 
 ```
  queue   receive ─▶ filter ─▶ batch ─▶ invoke ─▶ delete           scaling: how many of these at once
+ broker  consume ─▶ filter ─▶ batch ─▶ invoke ─▶ acknowledge
  stream  shards ─▶ read ─▶ filter ─▶ lanes ─▶ batch ─▶ invoke ─▶ checkpoint
                                                  ▲ bisect, retry ┘ └▶ on-failure destination
 ```

@@ -33,6 +33,20 @@ class QueueSettings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Least and most pollers of provisioned mode."""
 
 
+class BrokerSettings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What only mappings of message brokers have."""
+
+    queue: str
+    secret: str
+    """The ARN of the secret that has the user's name and password."""
+
+    virtual_host: str | None = None
+    """"/" unless it is given."""
+
+    window_given: bool = False
+    """Otherwise messages are gathered for half a second."""
+
+
 class Mapping(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A source, the function that its records go to, and how."""
 
@@ -54,6 +68,7 @@ class Mapping(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     stream: StreamSettings | None = None
     queue: QueueSettings | None = None
+    broker: BrokerSettings | None = None
 
 
 class SourceRefused(Exception):
@@ -85,7 +100,7 @@ class Pollers(Protocol):
         ...
 
     def last_result(self, mapping_id: str) -> str | None:
-        """How the latest batch of a stream went, in AWS's words; None if there was none since the start."""
+        """How the latest batch of a stream or a broker went, in AWS's words; None if there was none since the start."""
         ...
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ondol.aws.remote import Remote, RemoteError, RemoteUnavailable
 from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.time import Clock
-from ondol.pollers.api import Invoker, Mapping, SourceRefused, SourceUnavailable
+from ondol.pollers.api import BrokerSettings, Invoker, Mapping, SourceRefused, SourceUnavailable
+from ondol.pollers.broker_poller import BrokerPoller
 from ondol.pollers.checkpoints import Checkpoints
 from ondol.pollers.destinations import Destinations
 from ondol.pollers.queue import Queue
@@ -17,6 +18,9 @@ from ondol.pollers.sources import Kind, Source, parse_source
 from ondol.pollers.stream_poller import StreamPoller
 from ondol.pollers.streams import KinesisStream, Stream, TableStream
 from ondol.store.protocol import Store, StoreError
+
+if TYPE_CHECKING:
+    from ondol.pollers.broker_queue import BrokerQueue
 
 
 class Poller(Protocol):
@@ -55,7 +59,9 @@ class PollersService:
     async def check(self, mapping: Mapping, function_timeout_s: int) -> None:
         source = _source_of(mapping)
         try:
-            if source.kind is Kind.SQS:
+            if mapping.broker is not None:
+                await self._broker_queue(mapping, mapping.broker).check()
+            elif source.kind is Kind.SQS:
                 await self._check_queue(Queue(self._remote, source, mapping.source), function_timeout_s)
             else:
                 await self._check_stream(self._stream(mapping, source), mapping)
@@ -97,8 +103,17 @@ class PollersService:
                 clock=self._clock,
             )
             return StreamPoller(parts)
+        if mapping.broker is not None:
+            queue_there = self._broker_queue(mapping, mapping.broker)
+            return BrokerPoller(mapping, mapping.broker, queue_there, invoker, self._clock)
         queue = Queue(self._remote, source, mapping.source)
         return QueuePoller(mapping, queue, source.fifo, invoker, self._clock)
+
+    def _broker_queue(self, mapping: Mapping, settings: BrokerSettings) -> "BrokerQueue":
+        # The client of brokers takes a tenth of a second to import, and most ondols read none.
+        from ondol.pollers.broker_queue import BrokerQueue  # noqa: PLC0415
+
+        return BrokerQueue(self._remote, _source_of(mapping), mapping.source, settings)
 
     def _stream(self, mapping: Mapping, source: Source) -> Stream:
         kind = KinesisStream if source.kind is Kind.KINESIS else TableStream

@@ -13,6 +13,7 @@ class Kind(Enum):
     SQS = "sqs"
     KINESIS = "kinesis"
     DYNAMODB = "dynamodb"
+    MQ = "mq"
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -20,7 +21,7 @@ class Source(msgspec.Struct, frozen=True):
     region: Region
     account: AccountId
     name: str
-    """Of the queue, the stream, or the table."""
+    """Of the queue, the stream, the table, or the broker."""
 
     @property
     def fifo(self) -> bool:
@@ -41,6 +42,8 @@ def parse_source(arn: str) -> Source | None:
             kind = Kind.KINESIS
         case "dynamodb", ["table", name, "stream", _]:
             kind = Kind.DYNAMODB
+        case "mq", [broker] if broker.startswith("broker:") and broker.count(":") == 2:
+            kind, name = Kind.MQ, broker.split(":")[1]
         case _:
             return None
     return Source(kind, Region(region), AccountId(account), name) if name else None

@@ -162,8 +162,14 @@ class EventSourceOperations:
     def _refuse_duplicate(self, mapping: Mapping) -> None:
         for record in self._mappings.listed(mapping.account, mapping.region):
             other = record.mapping
-            if (other.source, function_arn(other)) == (mapping.source, function_arn(mapping)):
+            if _reads(other) == _reads(mapping):
                 raise ResourceConflict(_duplicate(other))
+
+
+def _reads(mapping: Mapping) -> tuple[str, ...]:
+    """What no other mapping may have: a broker has many queues."""
+    queue = (mapping.broker.virtual_host or "/", mapping.broker.queue) if mapping.broker is not None else ()
+    return (mapping.source, function_arn(mapping), *queue)
 
 
 def _duplicate(other: Mapping) -> str:
