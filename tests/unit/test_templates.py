@@ -206,6 +206,7 @@ def test_a_function_as_create_function_has_it() -> None:
       MemorySize: "256"
       Tracing: Active
       EphemeralStorage: {Size: 1024}
+      DurableConfig: {ExecutionTimeout: 60}
       DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Q.Arn}
       ReservedConcurrentExecutions: 3
       Tags: {team: floor}
@@ -221,6 +222,7 @@ def test_a_function_as_create_function_has_it() -> None:
         "Environment": {"Variables": {}},
         "Layers": [],
         "EphemeralStorage": {"Size": 1024},
+        "DurableConfig": {"ExecutionTimeout": 60},
         "TracingConfig": {"Mode": "Active"},
         "DeadLetterConfig": {"TargetArn": Attribute("Q", "Arn")},
         "Handler": "index.h",

@@ -19,7 +19,7 @@ _MAPPING_WITHIN_S = 60.0
 _POLL_S = 0.05
 _ONLY_WHEN_CREATED = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp")
 _WITH_CODE = ("Architectures",)
-_WHEN_CREATED = ("PackageType",)
+_WHEN_CREATED = ("PackageType", "TenancyConfig")
 """Members of CreateFunction that no update of its configuration has: some are of its code, others for ever."""
 
 

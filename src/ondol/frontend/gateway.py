@@ -39,7 +39,7 @@ from ondol.frontend.routing import Found, Router, decoded_path, within_stage
 from ondol.frontend.targets import Targets
 from ondol.frontend.url_address import UrlAddress, domain_of
 from ondol.http import BodyTooLarge, Request, Response
-from ondol.model.errors import CallerError, OndolError
+from ondol.model.errors import CallerError, OndolError, PlatformError
 from ondol.model.function import FunctionKey
 from ondol.model.http_api import ApiKind, ApiRoute, HttpApi
 from ondol.model.ids import RequestId
@@ -167,7 +167,7 @@ class Gateway:
         function = FunctionKey(api.key.account, api.key.region, route.function)
         try:
             target = await self._targets.find(function, route.qualifier)
-        except CallerError as error:
+        except (CallerError, PlatformError) as error:
             raise _Refused(Refusal.NOT_INVOKED) from error
         context = {SOURCE_ARN: api.source_arn(method, route.path), SOURCE_ACCOUNT: api.key.account}
         if not target.view.permits(route.qualifier, INVOKE, Principal(service=_SERVICE), context):

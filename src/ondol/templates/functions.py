@@ -18,7 +18,7 @@ LONGEST_NAME = 64
 
 _TEXTS = {"Description": "Description", "Handler": "Handler", "Runtime": "Runtime", "KmsKeyArn": "KMSKeyArn"}
 _NUMBERS = {"MemorySize": "MemorySize", "Timeout": "Timeout"}
-_OBJECTS = ("EphemeralStorage", "LoggingConfig", "SnapStart")
+_OBJECTS = ("EphemeralStorage", "LoggingConfig", "SnapStart", "DurableConfig", "TenancyConfig")
 _ROLES = ("Policies", "PermissionsBoundary", "RolePath", "AssumeRolePolicyDocument")
 _DEPLOYMENT = ("AutoPublishCodeSha256", "AutoPublishAliasAllProperties", "PropagateTags")
 _DEFAULTS: dict[str, Any] = {
