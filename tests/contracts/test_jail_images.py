@@ -135,3 +135,22 @@ def test_a_hostile_image_is_refused_and_can_be_discarded(bench: Bench) -> None:
         assert not directory.exists()
 
     bench.runner.run(work())
+
+
+def test_what_a_killed_run_was_unpacking_or_discarding_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    halves = [tmp_path / "data" / name for name in ("code/.a.7.unpacking", "images/.b.8.discarded", "code/.c.swept")]
+    for half in halves:
+        (half / "below").mkdir(parents=True)
+        (half / "below" / "file").touch()
+
+    async def work() -> None:
+        driver = JailDriver(tmp_path / "data")
+        await driver.open([])
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while any([*(tmp_path / "data/code").iterdir(), *(tmp_path / "data/images").iterdir()]):
+                    await driver.discard_image(CodeDigest("none"))
+        finally:
+            await driver.close()
+
+    asyncio.run(work())

@@ -18,5 +18,11 @@ USERS = 65536
 ARCHIVE_REFUSED = 3
 """The exit status of `slow.py` for an archive that must not be unpacked."""
 
+HALF_DONE = (".unpacking", ".discarded")
+"""How trees end that are being made, and being removed."""
+
+SWEPT = ".swept"
+"""And how they end when a later run finds them so."""
+
 SCRATCH = "scratch"
 """The directory, of those in the data directory, over which the spawner has a file system of its own."""

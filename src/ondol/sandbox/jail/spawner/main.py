@@ -6,7 +6,7 @@ many there are. As root it is started by the platform, otherwise by `user_namesp
 """
 
 # pathlib is slow to import and large, and this runs where both count.
-# ruff: noqa: PTH100, PTH120
+# ruff: noqa: PTH100, PTH104, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ sys.path.append(
 
 from ondol.linux import cgroups, mounts, namespaces, process, refusals
 from ondol.sandbox.jail import channel
-from ondol.sandbox.jail.spawner import NOWHERE, ROOTS, SCRATCH, USERS
+from ondol.sandbox.jail.spawner import HALF_DONE, NOWHERE, ROOTS, SCRATCH, SWEPT, USERS
 from ondol.sandbox.jail.spawner.commands import Commands
 from ondol.sandbox.jail.spawner.events import EventLoop
 from ondol.sandbox.jail.spawner.router import NoRouter, Router
@@ -31,7 +31,7 @@ from ondol.sandbox.jail.spawner.tmp_disks import TmpDirectories, TmpDisks, TmpMe
 from ondol.sandbox.jail.spawner.trees import Trees
 from ondol.sandbox.jail.spawner.users import Users
 from ondol.sandbox.jail.spawner.watch import Watch
-from ondol.sandbox.jail.spawner.zygotes import Zygotes
+from ondol.sandbox.jail.spawner.zygotes import SLOW, Zygotes
 
 _SHARED_USER = (
     "Sandboxes have no users of their own, but share the number of the one who runs ondol, each in a namespace: "
@@ -128,6 +128,7 @@ class Opening:
             channel.send(self._platform, {"problem": f"the network mode nat needs {lack}"})
             sys.exit(0)
         code = f"{self._directory}/code"
+        self._sweep(code, f"{self._directory}/images")
         trees = Trees(code, self._scratch)
         means = Means(
             self.events,
@@ -163,6 +164,19 @@ class Opening:
         }
         channel.send(self._platform, ready)
         self.events.watch(self._platform.fileno(), commands.take)
+
+    def _sweep(self, *directories: str) -> None:
+        """Remove what earlier runs were unpacking or discarding when they were killed."""
+        paths = [f"{directory}/{name}" for directory in directories for name in os.listdir(directory)]
+        for path in paths:
+            if path.endswith(HALF_DONE):
+                # Out of the way of whoever is about to unpack the same.
+                with contextlib.suppress(OSError):
+                    os.rename(path, path + SWEPT)
+        swept = {path if path.endswith(SWEPT) else path + SWEPT for path in paths if path.endswith((*HALF_DONE, SWEPT))}
+        if swept:
+            order = [sys.executable, "-I", SLOW, "sweep", *swept]
+            self.events.run_program(order, lambda status, errors: None)
 
     def close(self) -> None:
         """Leave the host as it was."""

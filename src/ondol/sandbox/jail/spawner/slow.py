@@ -23,8 +23,8 @@ ARCHIVE = 0
 def main(arguments: list[str]) -> int:
     """Do one order.
 
-    `root RUNTIME DIRECTORY USER`, `image DIRECTORY USER`, `unpack DIRECTORY BYTES ENTRIES USER` or `discard DIRECTORY`,
-    where USER is whom to become for what needs no power.
+    `root RUNTIME DIRECTORY USER`, `image DIRECTORY USER`, `unpack DIRECTORY BYTES ENTRIES USER`, `discard DIRECTORY` or
+    `sweep DIRECTORY ...`, where USER is whom to become for what needs no power.
     """
     try:
         match arguments:
@@ -36,6 +36,9 @@ def main(arguments: list[str]) -> int:
                 _unpack(Path(directory), int(size), int(entries), _user(user))
             case ["discard", directory]:
                 _discard(Path(directory))
+            case ["sweep", *leftovers]:
+                for leftover in leftovers:
+                    shutil.rmtree(leftover, ignore_errors=True)
     except UnpackRefused as refusal:
         print(refusal, file=sys.stderr)
         return ARCHIVE_REFUSED
@@ -46,14 +49,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _discard(directory: Path) -> None:
-    """A tree, if it is there, and what earlier discards have left that were killed."""
+    """A tree, if it is there."""
+    # Half a tree must not be found under its digest.
+    doomed = directory.with_name(f".{directory.name}.{os.getpid()}.discarded")
     with contextlib.suppress(FileNotFoundError):
-        # Half a tree must not be found under its digest.
-        directory.rename(directory.with_name(f".{directory.name}.{os.getpid()}.discarded"))
-    for doomed in directory.parent.glob(".*.discarded"):
-        # Two may be at it.
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(doomed)
+        directory.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def _user(text: str) -> int | None:
