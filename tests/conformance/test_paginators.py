@@ -1,5 +1,6 @@
 """Every paginator that boto3 has for Lambda, over what there really is."""
 
+import json
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,8 +17,36 @@ PAGINATORS: dict[str, dict[str, Any]] = (
     botocore.session.get_session().get_component("data_loader").load_service_model("lambda", "paginators-1")
 )["pagination"]
 
-SERVED = sorted(PAGINATORS.keys() - UNSERVED.keys())
+STATE = "GetDurableExecutionState"
+"""Tells the function alone, and only while it runs."""
+
+SERVED = sorted(PAGINATORS.keys() - UNSERVED.keys() - {STATE})
 FUNCTION = "paged"
+DURABLE = "paged-durable"
+DURABLE_CODE = """
+import json, boto3
+
+functions = boto3.client("lambda")
+
+
+def ids(result):
+    return [operation["Id"] for operation in result["Operations"]]
+
+
+def h(event, context):
+    named = {"DurableExecutionArn": event["DurableExecutionArn"]}
+    steps = [{"Id": f"step{number}", "Type": "STEP", "Action": "SUCCEED", "Payload": "1"} for number in range(5)]
+    token = functions.checkpoint_durable_execution(**named, CheckpointToken=event["CheckpointToken"], Updates=steps)
+    named["CheckpointToken"] = token["CheckpointToken"]
+
+    def paged(**config):
+        return functions.get_paginator("get_durable_execution_state").paginate(**named, PaginationConfig=config)
+
+    begun = paged(MaxItems=3, PageSize=2).build_full_result()
+    rest = paged(StartingToken=begun["NextToken"], PageSize=2).build_full_result()
+    pages = [ids(page) for page in paged(PageSize=2)]
+    return {"Status": "SUCCEEDED", "Result": json.dumps([pages, ids(begun), ids(rest)])}
+"""
 LAYER = "paged-layer"
 COUNT = 5
 PROFILE = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/mine/abcdefghij"
@@ -62,9 +91,20 @@ def listings(client: Any, door: OndolProcess) -> dict[str, Listing]:
         made = client.create_event_source_mapping(**named, EventSourceArn=queue, Enabled=False)
         mappings.append(made["UUID"])
     arn = client.get_function_configuration(**named)["FunctionArn"]
+    create(client, DURABLE, DURABLE_CODE, DurableConfig={"ExecutionTimeout": 60}, MemorySize=1769, Timeout=30)
+    executions = [run_durable(client, f"e{number}")["DurableExecutionArn"] for number in numbers]
+    history = client.get_durable_execution_history(DurableExecutionArn=executions[0])["Events"]
     aliases = [f"a{number}" for number in numbers]
     return {
-        "ListFunctions": Listing({}, [FUNCTION, *others], lambda item: item["FunctionName"]),
+        "ListDurableExecutionsByFunction": Listing(
+            {"FunctionName": DURABLE}, executions, lambda item: item["DurableExecutionArn"]
+        ),
+        "GetDurableExecutionHistory": Listing(
+            {"DurableExecutionArn": executions[0]},
+            [str(event["EventId"]) for event in history],
+            lambda item: str(item["EventId"]),
+        ),
+        "ListFunctions": Listing({}, [FUNCTION, *others, DURABLE], lambda item: item["FunctionName"]),
         "ListVersionsByFunction": Listing(named, ["$LATEST", *numbers], lambda item: item["Version"]),
         "ListAliases": Listing(named, aliases, lambda item: item["Name"]),
         "ListFunctionUrlConfigs": Listing(named, [f"{arn}:{alias}" for alias in aliases], function_arn),
@@ -79,6 +119,13 @@ def listings(client: Any, door: OndolProcess) -> dict[str, Listing]:
             {"CodeSigningConfigArn": signing[0]}, [f"{arn}-{number}" for number in numbers[1:]], str
         ),
     }
+
+
+def run_durable(client: Any, name: str) -> dict[str, Any]:
+    """The answer to an execution that somebody waited for."""
+    told: dict[str, Any] = client.invoke(FunctionName=f"{DURABLE}:$LATEST", DurableExecutionName=name)
+    assert "FunctionError" not in told, told["Payload"].read()
+    return told
 
 
 def make_code_signing(client: Any) -> str:
@@ -140,3 +187,9 @@ def test_a_listing_is_broken_off_and_taken_up_again(client: Any, listings: dict[
     first, second = shown_on(operation, listing, [begun, rest])
     assert len(first) == 3
     assert sorted(first + second) == sorted(listing.names)
+
+
+def test_a_function_reads_the_state_of_its_execution_in_pages(client: Any, listings: dict[str, Listing]) -> None:
+    pages, begun, rest = json.loads(run_durable(client, "paged")["Payload"].read())
+    assert [len(page) for page in pages] == [2, 2, 2], "five steps, and the execution itself"
+    assert begun + rest == list(chain.from_iterable(pages))
