@@ -24,7 +24,7 @@ _UNSERVED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FileSystemConfigs": (_given, "file systems"),
     "CapacityProviderConfig": (_given, "capacity providers"),
     "PublishTo": (_given, "capacity providers"),
-    "RuntimeConfig": (_given, "runtime aliases"),
+    "RuntimeConfig": (_given, "runtimes that a customer manages"),
     "AcceleratorConfig": (_given, "accelerators"),
 }
 
