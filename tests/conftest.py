@@ -1,8 +1,13 @@
-"""Who runs the tests, and what is left out for that."""
+"""Who runs the tests, what is left out for that, and how hypothesis runs."""
 
 import os
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's doing, and says nothing of whether it holds.
+settings.register_profile("ondol", deadline=None)
+settings.load_profile("ondol")
 
 _left_out: list[pytest.Item] = []
 
