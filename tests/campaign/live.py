@@ -28,9 +28,9 @@ SENDERS = 3
 MORE_UNRESOLVED, MOST_UNRESOLVED = 30, 300
 """So many more than at its start in one life, and so many in all: many are to be under way, few are to wait."""
 
-MOST_WORK_S = 20.0
-PATIENCE_S = 400.0
-"""An event that was throttled often waits for up to five minutes."""
+MOST_WORK_S = 5.0
+PATIENCE_S = 1_000.0
+"""An event that was throttled often waits for up to five minutes, and may be throttled again then."""
 
 SETTLED = 250
 """ondol has said so often that it has nothing to do, over more time than a destination has to answer: what still lacks
@@ -54,6 +54,9 @@ KINDS = [
     ),
     Kind("narrow", EventSettings(on_success=SINK), lambda number, before: DONE, reserved=1),
 ]
+
+WEIGHTS = [3, 3, 3, 3, 1]
+"""Of these kinds: who is throttled takes long to come to an end."""
 
 CODE = """
 import os, socket
@@ -167,7 +170,8 @@ class LiveCampaign:
                 if self.ledger.unresolved() > most:
                     over.wait(0.01)
                     continue
-                function = chance.choice(KINDS).name
+                [kind] = chance.choices(KINDS, WEIGHTS)
+                function = kind.name
                 number = self.ledger.sent(function)
                 connection.request("POST", f"/2015-03-31/functions/{function}/invocations", str(number), HEADERS)
                 answer = connection.getresponse()
