@@ -37,6 +37,7 @@ NOTES = {
     "PutFunctionEventInvokeConfig": "see [asynchronous-invocations.md](asynchronous-invocations.md)",
     "PutFunctionCodeSigningConfig": "to ondol no package is signed: Enforce lets nothing be deployed",
     "CreateEventSourceMapping": "of SQS, Kinesis, DynamoDB streams: see [event-sources.md](event-sources.md)",
+    "PutProvisionedConcurrencyConfig": "see [provisioned-concurrency.md](provisioned-concurrency.md)",
     "PutResourcePolicy": "of functions, versions and aliases; what would not be evaluated in it is refused",
     "CheckpointDurableExecution": "see [durable-executions.md](durable-executions.md)",
     "CreateFunctionUrlConfig": "see [function-urls.md](function-urls.md)",

@@ -194,6 +194,7 @@ class Platform:
             code_host=self.worker,
             concurrency=self.counting,
             retirer=self.manager,
+            provisioner=self.manager,
             runtimes=InstalledRuntimes(catalog),
             package_source=S3Packages(config.endpoints, config.credentials),
             image_source=self._function_images,

@@ -4,7 +4,7 @@ import asyncio
 import io
 import itertools
 import zipfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from hypothesis import settings
@@ -15,12 +15,13 @@ from ondol.control.api import Caller
 from ondol.control.records import VERSIONS
 from ondol.control.service import ControlService
 from ondol.model.errors import CallerError, ResourceConflict
-from ondol.model.function import FunctionKey, FunctionView
-from ondol.model.ids import AccountId, CodeDigest, Region
+from ondol.model.function import FunctionImage, FunctionKey, FunctionView
+from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
 from ondol.model.limits import AccountLimits
 from ondol.model.s3 import S3Object
 from ondol.model.time import Instant, WallTime
 from ondol.store.memory import MemoryBlobs, MemoryStore
+from ondol.worker_manager.api import Provision, Wanted
 
 CALLER = Caller(AccountId("000000000000"), Region("eu-west-1"))
 KEY = FunctionKey(CALLER.account, CALLER.region, "fn")
@@ -52,10 +53,23 @@ class Neighbours:
         nearest_runtime: bool,
         code: CodeDigest,
         layers: Sequence[CodeDigest] = (),
+        *,
+        image: FunctionImage | None = None,
     ) -> None:
         return None
 
-    async def reserve(self, function: FunctionKey, concurrency: int | None) -> None:
+    async def reserve(
+        self, function: FunctionKey, concurrency: int | None, provisioned: Mapping[VersionId, int]
+    ) -> None:
+        return None
+
+    async def provision(self, function: FunctionKey, wanted: Sequence[Wanted]) -> None:
+        return None
+
+    async def provision_of(self, version: VersionId) -> Provision | None:
+        return None
+
+    async def provisioned(self, version: VersionId) -> Provision | None:
         return None
 
     async def retire(self, view: FunctionView | None, function: FunctionKey) -> None:
@@ -102,8 +116,10 @@ class VersionsAndAliases(RuleBasedStateMachine):
             code_host=neighbours,
             concurrency=neighbours,
             retirer=neighbours,
+            provisioner=neighbours,
             runtimes=neighbours,
             package_source=neighbours,
+            image_source=neighbours,
             pollers=neighbours,
             new_id=lambda: str(next(self.ids)),
             tell=print,

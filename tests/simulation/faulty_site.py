@@ -15,7 +15,19 @@ from ondol.model.ids import EnvironmentId
 from ondol.model.limits import AccountLimits, KeepAlive, Phases
 from ondol.model.time import MILLISECOND, SECOND, Instant
 from ondol.simulator.kernel import Kernel
-from ondol.simulator.trace import ACCOUNT, REGION, Call, Decision, Ending, Function, Init, Site, Trace, Update
+from ondol.simulator.trace import (
+    ACCOUNT,
+    REGION,
+    Call,
+    Decision,
+    Ending,
+    Function,
+    Init,
+    Provisioning,
+    Site,
+    Trace,
+    Update,
+)
 
 ENDINGS = [Ending.WELL] * 30 + [Ending.RAISE, Ending.DIE, Ending.DIE, Ending.HANG]
 INITS = [Ending.WELL] * 20 + [Ending.RAISE, Ending.DIE, Ending.HANG]
@@ -51,13 +63,27 @@ def scenario(seed: int) -> Scenario:
     crashes = [(_odd(random.random() * last), EnvironmentId(str(random.randint(1, 150)))) for _ in range(20)]
     after = last + QUIET
     calls += [Call(_odd(after + n * SECOND), n, 20 * MILLISECOND + 1) for n in range(len(functions))]
-    trace = Trace(functions, calls, _init(seed), updates)
+    trace = Trace(functions, calls, _init(seed), updates, _provisioned(functions, last, random))
     return Scenario(site, trace, calls, crashes, Instant(calls[-1].at + QUIET))
 
 
 def _function(number: int, random: Random) -> Function:
     memory_mb = random.choice([128, 256, 512, 1024])
     return Function(f"function-{number}", memory_mb, random.choice([1, 2, 5]), random.choice([None, None, None, 2]))
+
+
+def _provisioned(functions: list[Function], last: int, random: Random) -> list[Provisioning]:
+    """Some functions have provisioned concurrency for a while, in amounts that change; at the end none has."""
+    provisioned = []
+    for index, function in enumerate(functions):
+        most = function.reserved_concurrency or 3
+        changes = random.choice([0, 0, 1, 3])
+        provisioned += [
+            Provisioning(_odd(random.random() * last), index, random.randint(1, most)) for _ in range(changes)
+        ]
+        if changes:
+            provisioned.append(Provisioning(_odd(last + index), index, 0))
+    return sorted(provisioned, key=lambda each: each.at)
 
 
 def _calls(site: Site, functions: list[Function], random: Random) -> list[Call]:
@@ -118,10 +144,20 @@ def check(seed: int) -> None:
 
 
 def _no_more_is_granted_than_there_is(kernel: Kernel, played: Scenario) -> None:
+    """Pools that shrank may have more for as long as what they had runs; all together never have."""
     pools = {function.pool for function in played.trace.functions}
-    for pool in pools:
-        assert kernel.counting.granted(pool) <= kernel.counting.limit(pool), f"{pool} is granted too often"
-    assert sum(map(kernel.counting.granted, pools)) <= played.site.limits.concurrency
+    if not played.trace.provisioned:
+        for pool in pools:
+            assert kernel.counting.granted(pool) <= kernel.counting.limit(pool), f"{pool} is granted too often"
+    granted = sum(map(kernel.counting.granted, (*pools, *_provisioned_pools(played))))
+    assert granted <= played.site.limits.concurrency
+
+
+def _provisioned_pools(played: Scenario) -> set[Pool]:
+    """All that there may have been."""
+    revisions = range(1, len(played.trace.updates) + 2)
+    functions = [played.trace.functions[index] for index in {each.function for each in played.trace.provisioned}]
+    return {Pool(ACCOUNT, REGION, each.name, each.version(revision).id) for each in functions for revision in revisions}
 
 
 def _every_client_is_told_one_thing(log: list[Decision], played: Scenario) -> None:
@@ -157,7 +193,7 @@ def _no_more_runs_than_may(log: list[Decision], played: Scenario) -> None:
     for each in log:
         if each.what == "run":
             pool = running[each.request] = played.trace.functions[_call(played, each.request).function].pool
-            limit = limits[pool]
+            limit = limits[pool] if pool.function is not None or not played.trace.provisioned else whole
             assert limit is not None and Counter(running.values())[pool] <= limit, f"more than {pool} allows: {each}"
             assert len(running) <= whole
         elif each.what in {"answer", "fail", "refuse"}:
@@ -171,12 +207,12 @@ def _nothing_is_left(kernel: Kernel, played: Scenario) -> None:
     for front in kernel.frontends:
         assert not front.waiting
         assert len(front.assignment.idle) == 0
-        for pool in {function.pool for function in played.trace.functions}:
+        for pool in {function.pool for function in played.trace.functions} | _provisioned_pools(played):
             kernel.counting.recalled(
                 front.assignment.recall_permits(pool, 10_000, owe=False), None, kernel.timeline.now
             )
-    for function in played.trace.functions:
-        assert kernel.counting.granted(function.pool) == 0, f"permits of {function.pool} were lost"
+    for pool in {function.pool for function in played.trace.functions} | _provisioned_pools(played):
+        assert kernel.counting.granted(pool) == 0, f"permits of {pool} were lost"
 
 
 def _call(played: Scenario, request: str) -> Call:

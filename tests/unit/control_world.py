@@ -17,13 +17,14 @@ from ondol.control.service import ControlService
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import FunctionImage, FunctionKey, FunctionView
 from ondol.model.http_api import HttpApi
-from ondol.model.ids import AccountId, CodeDigest, Region
+from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
 from ondol.model.limits import AccountLimits
 from ondol.model.s3 import S3Object
 from ondol.model.time import SECOND, Clock, Instant, WallTime
 from ondol.pollers.api import Mapping as EventSourceMapping
 from ondol.store.memory import MemoryBlobs, MemoryStore
 from ondol.store.protocol import StoreError
+from ondol.worker_manager.api import Provision, ProvisionStatus, Wanted
 
 CALLER = Caller(AccountId("000000000000"), Region("eu-west-1"))
 ROLE = "arn:aws:iam::000000000000:role/lambda-role"
@@ -138,8 +139,46 @@ class Keeper:
     def __init__(self) -> None:
         self.reserved: dict[FunctionKey, int | None] = {}
 
-    async def reserve(self, function: FunctionKey, concurrency: int | None) -> None:
+        self.provisioned: dict[FunctionKey, Mapping[VersionId, int]] = {}
+
+    async def reserve(
+        self, function: FunctionKey, concurrency: int | None, provisioned: Mapping[VersionId, int]
+    ) -> None:
         self.reserved[function] = concurrency
+        self.provisioned[function] = provisioned
+
+
+class Provisions:
+    """The worker manager: nothing gets ready until a test says so (`say`)."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[FunctionKey, dict[str, int]] = {}
+        """By function and version."""
+
+        self.states: dict[VersionId, Provision] = {}
+        self.orders: dict[VersionId, int] = {}
+        self._said = asyncio.Event()
+
+    def say(self, key: FunctionKey, version: str, state: Provision) -> None:
+        [id] = [id for id in self.states if id.startswith(f"{key.account}/{key.region}/{key.name}/{version}/")]
+        self.states[id] = state
+        self._said.set()
+        self._said = asyncio.Event()
+
+    async def provision(self, function: FunctionKey, wanted: Sequence[Wanted]) -> None:
+        self.wanted[function] = {each.version.version: each.n for each in wanted}
+        for each in wanted:
+            if self.orders.get(each.version.id) != each.order:
+                self.states[each.version.id] = Provision(ProvisionStatus.IN_PROGRESS, 0, 0)
+            self.orders[each.version.id] = each.order
+
+    async def provision_of(self, version: VersionId) -> Provision | None:
+        return self.states.get(version)
+
+    async def provisioned(self, version: VersionId) -> Provision | None:
+        while (state := self.states.get(version)) is not None and state.status is ProvisionStatus.IN_PROGRESS:
+            await self._said.wait()
+        return state
 
 
 class Retired:
@@ -291,6 +330,7 @@ class World:
         self.code_host = CodeHosts()
         self.keeper = Keeper()
         self.retired = Retired()
+        self.provisions = Provisions()
         self.told: list[str] = []
         """What whoever runs ondol was told."""
 
@@ -308,6 +348,7 @@ class World:
             code_host=self.code_host,
             concurrency=self.keeper,
             retirer=self.retired,
+            provisioner=self.provisions,
             runtimes=Runtimes(),
             package_source=self.bucket,
             image_source=self.images,

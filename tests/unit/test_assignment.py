@@ -12,11 +12,13 @@ from ondol.frontend.machine import (
     Fail,
     GiveBackEnvironment,
     GiveBackPermit,
+    Provisioned,
     Reconsider,
     Refuse,
     Run,
     Want,
 )
+from ondol.frontend.permits import Permit
 from ondol.model.errors import InvariantError
 from ondol.model.ids import AccountId, EnvironmentId, Region, RequestId, VersionId, WorkerId
 from ondol.model.invocation import ThrottleReason
@@ -115,7 +117,7 @@ def test_refusal_throttles_all_who_wait_for_a_permit() -> None:
     arrive(assignment, "a", pool=RESERVED)
     arrive(assignment, "b", pool=RESERVED)
     reason = ThrottleReason.RESERVED_CONCURRENCY
-    assert assignment.refused(Refusal(RESERVED, reason)) == [Refuse(RequestId(r), reason) for r in ("a", "b")]
+    assert assignment.refused(Refusal(RESERVED, reason), NOW) == [Refuse(RequestId(r), reason) for r in ("a", "b")]
     assert arrive(assignment, "c", pool=RESERVED) == [AskPermits(RESERVED, SMALLEST_BLOCK)]
 
 
@@ -230,3 +232,57 @@ def test_one_that_does_not_come_back_is_given_up() -> None:
     assert assignment.reconsidered(VERSION, late) == [Want(RequestId("b"), VERSION)]
     assert assignment.arrived(RequestId("c"), VERSION, POOL, late) == [Want(RequestId("c"), VERSION)]
     assert assignment.finished(RequestId("a"), run.environment, False, late) == []
+
+
+OWN = Pool(AccountId("000000000000"), Region("us-east-1"), "f", VERSION)
+
+
+def arrive_provisioned(assignment: Assignment, request: str, n: int, pool: Pool = POOL) -> list[Command]:
+    return assignment.arrived(RequestId(request), VERSION, pool, NOW, Provisioned(OWN, n))
+
+
+def test_provisioned_permits_and_environments_are_used_first() -> None:
+    assignment = ready(1, "on demand")
+    kept = Environment(EnvironmentId("kept"), WorkerId("w"), VERSION, provisioned=True)
+    assignment.offered(kept, NOW)
+    assignment.idle.put(environment("used last"), NOW)
+    assert arrive_provisioned(assignment, "a", 2) == [AskPermits(OWN, SMALLEST_BLOCK)]
+    assert assignment.granted(grant(2, 7, OWN), NOW) == [Run(RequestId("a"), kept, Permit(OWN, 7))]
+    [run] = arrive_provisioned(assignment, "b", 2)
+    assert run == Run(RequestId("b"), environment("used last"), Permit(OWN, 7)), "until one of its own is ready"
+    [spilled] = arrive_provisioned(assignment, "c", 2)
+    assert spilled == Run(RequestId("c"), environment("on demand"), Permit(POOL, 1)), "nobody need be asked"
+
+
+def test_who_waited_for_a_provisioned_permit_in_vain_spills_over() -> None:
+    assignment = ready(1, "e")
+    for request in ("a", "b"):
+        arrive_provisioned(assignment, request, 2)
+    commands = assignment.refused(Refusal(OWN, ThrottleReason.RESERVED_CONCURRENCY), NOW)
+    assert commands == [Run(RequestId("a"), environment("e"), Permit(POOL, 1)), AskPermits(POOL, SMALLEST_BLOCK)]
+    reason = ThrottleReason.CONCURRENCY
+    assert assignment.refused(Refusal(POOL, reason), NOW) == [Refuse(RequestId("b"), reason)]
+
+
+def test_what_is_beyond_the_rate_of_provisioned_concurrency_spills_over() -> None:
+    assignment = ready(2, "e", "f", "g")
+    arrive_provisioned(assignment, "a", 2)
+    assignment.granted(grant(2, 7, OWN, rate=1), NOW)
+    arrive_provisioned(assignment, "b", 2)
+    [run] = arrive_provisioned(assignment, "c", 2)
+    assert isinstance(run, Run) and run.permit.pool == POOL
+
+
+def test_a_client_that_goes_away_waits_for_no_provisioned_permit() -> None:
+    assignment = Assignment()
+    arrive_provisioned(assignment, "a", 1)
+    assert assignment.gave_up(RequestId("a"), VERSION, NOW) == []
+    assert assignment.granted(grant(1, 7, OWN), NOW) == []
+
+
+def test_a_provisioned_environment_that_is_recalled_is_idle_no_more() -> None:
+    assignment = ready(1)
+    kept = Environment(EnvironmentId("kept"), WorkerId("w"), VERSION, provisioned=True)
+    assignment.offered(kept, NOW)
+    assert assignment.recall_environment(kept.id, 0, NOW) is None
+    assert assignment.idle.take(VERSION) is None

@@ -93,7 +93,7 @@ def test_totals_follow_every_change() -> None:
     catalog.put(a, Stored(record("a", 1), 2, {}))
     catalog.put(b, Stored(record("c", 20), 3, {}))
     usage = catalog.usage(account, region)
-    assert (usage.names, usage.code_size, usage.reserved_concurrency) == (["a", "b"], 21, 0)
+    assert (usage.names, usage.code_size, usage.claimed_concurrency) == (["a", "b"], 21, 0)
     assert catalog.packages() == {"a", "c"}
     assert [key for key, _ in catalog.listed(account, region, "b")] == [b]
     catalog.remove(a)

@@ -242,6 +242,15 @@ def test_an_init_that_overruns_its_limit_has_failed_for_the_first_time() -> None
     assert failed.failure.kind is FailureKind.TIMED_OUT
 
 
+@pytest.mark.parametrize(("timeout_s", "limit_s"), [(5, 130), (900, 900)])
+def test_an_init_for_nobody_may_take_long_and_is_not_run_again(timeout_s: int, limit_s: int) -> None:
+    machine = EnvironmentMachine(version(timeout_s), CAUSE, Phases(), at(0), Attempt.AHEAD)
+    assert of(Wake, machine.began()) == [Wake(at(limit_s * 1000))]
+    failed, stop = machine.timer_due(at(limit_s * 1000))
+    assert isinstance(failed, InitFailure) and failed.final and isinstance(stop, Stop)
+    assert f"Task timed out after {limit_s}.00 seconds".encode() in failed.failure.payload
+
+
 def begun_again(timeout_s: int = 5) -> EnvironmentMachine:
     machine = EnvironmentMachine(version(timeout_s), CAUSE, Phases(), at(0), Attempt.AGAIN)
     machine.began()

@@ -10,16 +10,11 @@ from ondol.model.limits import KeepAlive
 from ondol.model.time import MINUTE, SECOND, Instant
 from ondol.placement.api import Demand, Placed, Unplaced
 from ondol.worker_manager.api import Environment, HostFailed, NoRoom, SessionEnd
-from ondol.worker_manager.machine import (
-    MAKE_ROOM_IDLE,
-    REPLACED,
-    SESSION_OVER,
-    WAIT_FOR_ROOM,
+from ondol.worker_manager.commands import (
     AskGrowth,
     Command,
     EndSession,
     Lend,
-    ManagerMachine,
     Offer,
     Place,
     Recall,
@@ -29,6 +24,13 @@ from ondol.worker_manager.machine import (
     Start,
     Stop,
     TellFailure,
+)
+from ondol.worker_manager.machine import (
+    MAKE_ROOM_IDLE,
+    REPLACED,
+    SESSION_OVER,
+    WAIT_FOR_ROOM,
+    ManagerMachine,
 )
 
 FRONTEND, WORKER = FrontendId("fe"), WorkerId("w")
@@ -68,7 +70,7 @@ def want(machine: ManagerMachine, name: str, now: int = 0, id: str = "f/1") -> l
 
 def lent(machine: ManagerMachine, name: str, now: int = 0, id: str = "f/1") -> None:
     want(machine, name, now, id)
-    machine.growth(env(name), None)
+    machine.growth(env(name), None, Instant(0))
     machine.placed(env(name), Placed(WORKER, "fits"), Instant(now))
     machine.started(env(name), Instant(now))
 
@@ -76,7 +78,7 @@ def lent(machine: ManagerMachine, name: str, now: int = 0, id: str = "f/1") -> N
 def test_an_environment_is_asked_for_placed_started_and_lent() -> None:
     machine = manager()
     assert want(machine, "e") == [AskGrowth(env("e"), KEY)]
-    assert machine.growth(env("e"), None) == [Place(Demand(env("e"), 128, "python3.11"))]
+    assert machine.growth(env("e"), None, Instant(0)) == [Place(Demand(env("e"), 128, "python3.11"))]
     assert machine.placed(env("e"), Placed(WORKER, "fits"), Instant(0)) == [
         Start(env("e"), WORKER, version(), RequestId("for e"), "fits")
     ]
@@ -89,7 +91,9 @@ def test_a_function_that_may_not_grow_throttles_its_cause() -> None:
     machine = manager()
     want(machine, "e")
     reason = ThrottleReason.CONCURRENCY
-    assert machine.growth(env("e"), reason) == [TellFailure(FRONTEND, RequestId("for e"), VersionId("f/1"), reason)]
+    assert machine.growth(env("e"), reason, Instant(0)) == [
+        TellFailure(FRONTEND, RequestId("for e"), VersionId("f/1"), reason)
+    ]
     assert machine.environments() == []
 
 
@@ -98,7 +102,7 @@ def test_an_environment_that_nobody_used_is_recalled_and_stopped() -> None:
     lent(machine, "e")
     assert machine.timer_due(env("e"), 1, Instant(IDLE)) == [Recall(FRONTEND, env("e"), IDLE)]
     assert machine.given_back(env("e")) == [Stop(env("e"), WORKER, "nobody used it")]
-    assert machine.ended(env("e")) == [Release(env("e"))]
+    assert machine.ended(env("e"), Instant(0)) == [Release(env("e"))]
     assert machine.environments() == []
 
 
@@ -133,7 +137,7 @@ def test_environments_of_tenants_stay_while_their_version_does() -> None:
     for tenant in ("blue", "green/f/1"):
         own = version().of_tenant(tenant)
         machine.wanted(env(tenant), FRONTEND, RequestId(f"for {tenant}"), own, Instant(0))
-        machine.growth(env(tenant), None)
+        machine.growth(env(tenant), None, Instant(0))
         machine.placed(env(tenant), Placed(WORKER, "fits"), Instant(0))
         lend, _ = machine.started(env(tenant), Instant(0))
         assert isinstance(lend, Lend) and lend.environment.version == own.id
@@ -145,7 +149,7 @@ def test_environments_of_tenants_stay_while_their_version_does() -> None:
 def test_one_that_starts_while_its_version_is_replaced_serves_its_cause_and_goes() -> None:
     machine = manager()
     want(machine, "e")
-    machine.growth(env("e"), None)
+    machine.growth(env("e"), None, Instant(0))
     machine.placed(env("e"), Placed(WORKER, "fits"), Instant(0))
     machine.retired(KEY, frozenset())
     lend, recall = machine.started(env("e"), Instant(5))
@@ -165,20 +169,23 @@ def test_without_room_the_oldest_idle_one_makes_room() -> None:
     lent(machine, "oldest")
     lent(machine, "newer")
     want(machine, "e", 7)
-    machine.growth(env("e"), None)
+    machine.growth(env("e"), None, Instant(0))
     timer, recall = machine.placed(env("e"), Unplaced("w is full"), Instant(7))
     assert timer == SetTimer(env("e"), 1, Instant(7 + WAIT_FOR_ROOM))
     assert recall == Recall(FRONTEND, env("oldest"), MAKE_ROOM_IDLE)
     _, recall = machine.kept(env("oldest"), SECOND, Instant(8))
     assert recall == Recall(FRONTEND, env("newer"), MAKE_ROOM_IDLE)
     machine.given_back(env("newer"))
-    assert machine.ended(env("newer")) == [Release(env("newer")), Place(Demand(env("e"), 128, "python3.11"))]
+    assert machine.ended(env("newer"), Instant(0)) == [
+        Release(env("newer")),
+        Place(Demand(env("e"), 128, "python3.11")),
+    ]
 
 
 def test_who_waited_enough_for_room_is_told_and_it_is_no_throttle() -> None:
     machine = manager()
     want(machine, "e")
-    machine.growth(env("e"), None)
+    machine.growth(env("e"), None, Instant(0))
     machine.placed(env("e"), Unplaced("w is full"), Instant(0))
     told = TellFailure(FRONTEND, RequestId("for e"), VersionId("f/1"), NoRoom("w is full"))
     assert machine.timer_due(env("e"), 1, Instant(WAIT_FOR_ROOM)) == [told]
@@ -187,17 +194,17 @@ def test_who_waited_enough_for_room_is_told_and_it_is_no_throttle() -> None:
 def test_a_failed_start_frees_its_room_and_is_told_to_its_cause() -> None:
     machine = manager()
     want(machine, "e")
-    machine.growth(env("e"), None)
+    machine.growth(env("e"), None, Instant(0))
     machine.placed(env("e"), Placed(WORKER, "fits"), Instant(0))
-    release, told = machine.start_failed(env("e"), NoRoom("x"))
+    release, told = machine.start_failed(env("e"), NoRoom("x"), Instant(0))
     assert release == Release(env("e")) and isinstance(told, TellFailure)
-    assert machine.ended(env("e")) == []
+    assert machine.ended(env("e"), Instant(0)) == []
 
 
 def test_one_that_crashes_frees_its_room_and_its_frontend_is_told() -> None:
     machine = manager()
     lent(machine, "e")
-    assert machine.ended(env("e")) == [Release(env("e")), Recall(FRONTEND, env("e"), 0)]
+    assert machine.ended(env("e"), Instant(0)) == [Release(env("e")), Recall(FRONTEND, env("e"), 0)]
     assert machine.timer_due(env("e"), 1, Instant(IDLE)) == []
 
 
@@ -213,7 +220,7 @@ def test_a_fleet_in_full_use_is_asked_for_room_once_and_not_again_before_it_coul
     lent(machine, "a")
     lent(machine, "b")
     want(machine, "e", 7)
-    machine.growth(env("e"), None)
+    machine.growth(env("e"), None, Instant(0))
     asked = [
         command for command in machine.placed(env("e"), Unplaced("full"), Instant(7)) if isinstance(command, Recall)
     ]
@@ -234,10 +241,10 @@ def test_room_that_is_enough_for_several_is_given_to_several() -> None:
     lent(machine, "large")
     for name in ("one", "two"):
         want(machine, name, 7)
-        machine.growth(env(name), None)
+        machine.growth(env(name), None, Instant(0))
         machine.placed(env(name), Unplaced("full"), Instant(7))
     machine.given_back(env("large"))
-    _, place = machine.ended(env("large"))
+    _, place = machine.ended(env("large"), Instant(0))
     assert place == Place(Demand(env("one"), 128, "python3.11"))
     start, place = machine.placed(env("one"), Placed(WORKER, "fits"), Instant(8))
     assert isinstance(start, Start)
@@ -247,7 +254,7 @@ def test_room_that_is_enough_for_several_is_given_to_several() -> None:
 def debugged(machine: ManagerMachine, name: str = "e", id: str = "f/1") -> list[Command]:
     """An environment for somebody who debugs, as far as its worker starts it."""
     assert machine.debug_wanted(env(name), FRONTEND, version(id), Instant(0)) == [AskGrowth(env(name), KEY)]
-    machine.growth(env(name), None)
+    machine.growth(env(name), None, Instant(0))
     return machine.placed(env(name), Placed(WORKER, "fits"), Instant(0))
 
 
@@ -259,7 +266,7 @@ def test_what_is_debugged_is_offered_and_kept_however_long_it_idles() -> None:
     assert isinstance(timer, SetTimer)
     assert machine.timer_due(env("e"), timer.generation, Instant(5 + AGE)) == []
     want(machine, "other", id="f/1")
-    machine.growth(env("other"), None)
+    machine.growth(env("other"), None, Instant(0))
     commands = machine.placed(env("other"), Unplaced("full"), Instant(AGE))
     assert not any(isinstance(command, Recall) for command in commands)
 
@@ -270,14 +277,14 @@ def test_the_end_of_a_session_lets_debuggers_go_and_ends_the_environment() -> No
     shut = ShutOut(env("e"), WORKER)
     assert machine.session_over(env("e")) == [shut, Stop(env("e"), WORKER, SESSION_OVER)]
     failure = HostFailed("the environment was stopped during its init")
-    assert EndSession(env("e"), failure) in machine.start_failed(env("e"), failure)
+    assert EndSession(env("e"), failure) in machine.start_failed(env("e"), failure, Instant(0))
     assert machine.environments() == []
 
     debugged(machine)
     machine.started(env("e"), Instant(5))
     assert machine.session_over(env("e")) == [shut, Recall(FRONTEND, env("e"), 0)]
     machine.given_back(env("e"))
-    assert EndSession(env("e"), SessionEnd(SESSION_OVER)) in machine.ended(env("e"))
+    assert EndSession(env("e"), SessionEnd(SESSION_OVER)) in machine.ended(env("e"), Instant(0))
     assert machine.session_over(env("e")) == []
 
 
@@ -286,13 +293,15 @@ def test_a_session_is_told_of_newer_code_before_and_after_its_init() -> None:
     debugged(machine)
     newer = frozenset((VersionId("f/2"),))
     assert machine.retired(KEY, newer) == [Stop(env("e"), WORKER, REPLACED)]
-    assert EndSession(env("e"), SessionEnd(REPLACED, True)) in machine.start_failed(env("e"), HostFailed("stopped"))
+    assert EndSession(env("e"), SessionEnd(REPLACED, True)) in machine.start_failed(
+        env("e"), HostFailed("stopped"), Instant(0)
+    )
 
     debugged(machine)
     machine.started(env("e"), Instant(5))
     assert machine.retired(KEY, newer) == [Recall(FRONTEND, env("e"), 0)]
     machine.given_back(env("e"))
-    assert EndSession(env("e"), SessionEnd(REPLACED, True)) in machine.ended(env("e"))
+    assert EndSession(env("e"), SessionEnd(REPLACED, True)) in machine.ended(env("e"), Instant(0))
 
 
 def test_a_session_is_told_why_nothing_comes_of_it() -> None:
@@ -300,8 +309,8 @@ def test_a_session_is_told_why_nothing_comes_of_it() -> None:
     machine.debug_wanted(env("e"), FRONTEND, version(), Instant(0))
     assert machine.session_over(env("e")) == []  # nothing is there that could be ended
     reason = ThrottleReason.CONCURRENCY
-    assert machine.growth(env("e"), reason) == [EndSession(env("e"), reason)]
+    assert machine.growth(env("e"), reason, Instant(0)) == [EndSession(env("e"), reason)]
     debugged(machine)
     machine.started(env("e"), Instant(5))
-    crashed = machine.ended(env("e"))
+    crashed = machine.ended(env("e"), Instant(0))
     assert EndSession(env("e"), SessionEnd("it ended by itself")) in crashed

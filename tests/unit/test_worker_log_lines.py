@@ -68,7 +68,7 @@ def test_the_end_of_a_runtime_is_told_before_the_report(
     kind: FailureKind, error_type: str, line: str, status: str
 ) -> None:
     failed = failure(kind, error_type, f"RequestId: {ID} Error: why")
-    told, end, report = TextLines(version(), "python:3.11.v7").end(
+    told, end, report = TextLines(version(), "python:3.11.v7", "on-demand").end(
         NOON, Report(ID, 3000 * MILLISECOND, None, 1, failed)
     )
     assert (told, end) == (line, f"END RequestId: {ID}\n")
@@ -114,6 +114,14 @@ def test_of_an_image_there_is_no_runtime_to_tell() -> None:
     assert set(told["record"]) == {"initializationType", "phase", "functionName", "functionVersion"}
 
 
+def test_a_provisioned_environment_says_so_and_its_init_is_billed_apart() -> None:
+    lines = platform_lines(version("JSON"), "python:3.11.v7", "provisioned-concurrency")
+    assert msgspec.json.decode(lines.init_start(NOON))["record"]["initializationType"] == "provisioned-concurrency"
+    [report] = lines.end(NOON, Report(ID, 3 * MILLISECOND, 2 * MILLISECOND, 1, None))
+    metrics = msgspec.json.decode(report)["record"]["metrics"]
+    assert (metrics["billedDurationMs"], metrics["initDurationMs"]) == (3, 2.0)
+
+
 class Kept:
     """A sink that keeps messages, and a clock that stands still."""
 
@@ -136,7 +144,7 @@ class Kept:
 def log() -> tuple[EnvironmentLog, Kept]:
     kept = Kept()
     stream = LogStream(AccountId("000000000000"), Region("us-east-1"), "/aws/lambda/f", "s")
-    return EnvironmentLog(stream, kept, TextLines(version(), "python:3.11.v7"), kept), kept
+    return EnvironmentLog(stream, kept, TextLines(version(), "python:3.11.v7", "on-demand"), kept), kept
 
 
 def test_the_tail_is_the_last_4_kb_of_one_invocation_and_all_of_it_is_logged() -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from ondol.model.function import FunctionImage, FunctionKey, FunctionView
 from ondol.model.http_api import HttpApi
-from ondol.model.ids import AccountId, CodeDigest, Region
+from ondol.model.ids import AccountId, CodeDigest, Region, VersionId
 from ondol.model.s3 import S3Object
 
 
@@ -165,9 +165,13 @@ class RuntimeCatalog(Protocol):
 
 
 class ConcurrencyKeeper(Protocol):
-    """Who must know reserved concurrency: counting."""
+    """Who must know what concurrency functions have for themselves: counting."""
 
-    async def reserve(self, function: FunctionKey, concurrency: int | None) -> None: ...
+    async def reserve(
+        self, function: FunctionKey, concurrency: int | None, provisioned: Mapping[VersionId, int]
+    ) -> None:
+        """`concurrency` is reserved in all; of it, or of the account's, versions have so much `provisioned`."""
+        ...
 
 
 class Retirer(Protocol):

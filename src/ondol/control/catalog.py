@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ondol.control.provisioned import claim
 from ondol.control.records import FunctionRecord, VersionRecord, decode_version
 from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, CodeDigest, Region
@@ -29,7 +30,8 @@ class Usage(msgspec.Struct):
     """Sorted."""
 
     code_size: int = 0
-    reserved_concurrency: int = 0
+    claimed_concurrency: int = 0
+    """Reserved, or provisioned for functions that have reserved nothing."""
 
 
 class Catalog:
@@ -92,7 +94,7 @@ class Catalog:
         usage.code_size += sign * (
             record.settings.code_size + sum(version.code_size for version in record.versions.values())
         )
-        usage.reserved_concurrency += sign * (record.reserved_concurrency or 0)
+        usage.claimed_concurrency += sign * claim(record)
         for digest in _packages_of(record):
             needed = self._packages[digest] + sign
             if needed:

@@ -3,6 +3,7 @@
 from ondol.control.catalog import Stored
 from ondol.control.event_invokes import settings_of
 from ondol.control.machine import Stage
+from ondol.control.provisioned import permits
 from ondol.control.records import AliasRecord, FunctionRecord, PublishedVersion, Running, Settings
 from ondol.control.urls import seen_url
 from ondol.model.function import LATEST, Alias, FunctionKey, FunctionVersion, FunctionView, VersionState
@@ -26,6 +27,7 @@ def view_of(key: FunctionKey, stored: Stored, nearest_runtime: bool) -> Function
         versions=versions,
         aliases={name: _alias(name, alias) for name, alias in record.aliases.items()},
         reserved_concurrency=record.reserved_concurrency,
+        provisioned=permits(record),
         policies={label: parse_policy(document) for label, document in record.policies.items()},
         urls=tuple(seen_url(label, url) for label, url in record.urls.items()),
         may_loop=record.recursive_loop == "Allow",

@@ -38,14 +38,14 @@ class Holders:
 
     def view(self, key: FunctionKey) -> FunctionView | None:
         """The function as it runs now, for somebody who will keep it."""
-        view = self._current(key)
+        view = self.current(key)
         if view is not None:
             self._viewed.add(key)
         return view
 
     async def announce(self, key: FunctionKey) -> FunctionView | None:
         """Once this returns, no invocation starts by an older view than the one that is answered."""
-        view = self._current(key)
+        view = self.current(key)
         if view is not None and key in self._viewed:
             await self._tell_all(key, lambda holder: holder.adopt(view))
         return view
@@ -69,7 +69,8 @@ class Holders:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    def _current(self, key: FunctionKey) -> FunctionView | None:
+    def current(self, key: FunctionKey) -> FunctionView | None:
+        """The function as it runs now, for somebody who will not keep it."""
         stored = self._registry.catalog.get(key)
         return None if stored is None else view_of(key, stored, self._nearest_runtime)
 

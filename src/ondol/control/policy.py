@@ -90,13 +90,20 @@ def check_unzipped(size: int) -> None:
         )
 
 
-def check_reservation(limits: AccountLimits, reserved: int, before: int, wanted: int) -> None:
-    """`reserved` by all functions together, of which `before` by the one that wants another amount.
+def check_reservation(limits: AccountLimits, claimed: int, before: int, provisioned: int, wanted: int) -> None:
+    """`claimed` by all functions together, of which `before` by the one that wants another amount, and has so much
+    provisioned.
 
     What takes nothing from the others is allowed even where they have too little already.
     Raises `InvalidParameterValue`.
     """
-    unreserved = limits.concurrency - (reserved - before + wanted)
+    if wanted < provisioned:
+        raise InvalidParameterValue(
+            f" ReservedConcurrentExecutions  {wanted} should not be lower than function's total provisioned "
+            f"concurrency [{provisioned}].",
+            Type="",
+        )
+    unreserved = limits.concurrency - (claimed - before + wanted)
     if wanted > before and unreserved < MINIMUM_UNRESERVED:
         raise InvalidParameterValue(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "

@@ -118,6 +118,8 @@ class AliasRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     description: str = ""
     additional_version: str | None = None
     additional_weight: float = 0.0
+    moving: bool = False
+    """Its provisioned concurrency is on its way to `version`; until it is there, all goes to `additional_version`."""
 
 
 class UrlRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -140,6 +142,13 @@ class EventInvokeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tru
     on_failure: str | None = None
 
 
+class ProvisionedRecord(msgspec.Struct, frozen=True, gc=False):
+    """Provisioned concurrency that somebody asked for."""
+
+    n: int
+    last_modified: WallTime
+
+
 class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Everything about a function that must change together. `settings` are `$LATEST`'s, as shown."""
 
@@ -159,6 +168,9 @@ class FunctionRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     aliases: dict[str, AliasRecord] = {}
     tags: dict[str, str] = {}
     reserved_concurrency: int | None = None
+    provisioned: dict[str, ProvisionedRecord] = {}
+    """By version or alias."""
+
     folder: str | None = None
     """The directory of this machine that `$LATEST`'s code is taken from again whenever it changes."""
     event_invokes: dict[str, EventInvokeRecord] = {}

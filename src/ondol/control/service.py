@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ondol.control.alias_moves import AliasMoves
 from ondol.control.api import (
     Caller,
     CodeHost,
@@ -17,6 +18,7 @@ from ondol.control.api import (
     RuntimeCatalog,
     ViewHolder,
 )
+from ondol.control.claims import Claims
 from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.event_source_registry import EventSourceRegistry
 from ondol.control.event_source_settler import EventSourceSettler
@@ -37,14 +39,15 @@ from ondol.control.operations.lookup import Operations
 from ondol.control.operations.management import ManagementOperations
 from ondol.control.operations.own import OwnOperations
 from ondol.control.operations.permissions import PermissionOperations
+from ondol.control.operations.provisioned import ProvisionedOperations
 from ondol.control.operations.reset import Reset
 from ondol.control.operations.tags import CodeSigningTags, EventSourceTags, FunctionTags, TagOperations
 from ondol.control.operations.updates import UpdateOperations
 from ondol.control.operations.urls import UrlOperations
 from ondol.control.operations.versions import VersionOperations
 from ondol.control.packages import Packages
+from ondol.control.provisioned import claim
 from ondol.control.registry import Registry
-from ondol.control.reservations import tell_reservation
 from ondol.control.settler import Settler
 from ondol.control.stacks import StackRegistry
 from ondol.control.unserved import UNSERVED
@@ -57,6 +60,7 @@ from ondol.model.limits import AccountLimits
 from ondol.model.time import SECOND, Clock
 from ondol.pollers.api import Pollers
 from ondol.store.protocol import Blobs, Store, StoreError
+from ondol.worker_manager.api import Provisioner
 
 HOLDER_LEASE = 10 * SECOND
 """For so long, at most, a frontend decides by views that it could not have renewed."""
@@ -85,6 +89,7 @@ class ControlService:
         code_host: CodeHost,
         concurrency: ConcurrencyKeeper,
         retirer: Retirer,
+        provisioner: Provisioner,
         runtimes: RuntimeCatalog,
         package_source: PackageSource,
         image_source: ImageSource,
@@ -101,11 +106,14 @@ class ControlService:
         self._code_signing = code_signing = CodeSigningRegistry(store)
         self._packages = packages = Packages(blobs, registry.catalog, layers.catalog, package_source)
         self._holders = holders = Holders(registry, clock, holder_lease, nearest_runtime)
+        self._claims = claims = Claims(registry.catalog, holders, concurrency, provisioner)
+        self._moves = moves = AliasMoves(registry, claims)
         self._settler = settler = Settler(
             registry=registry,
             holders=holders,
             code_host=code_host,
             retirer=retirer,
+            claims=claims,
             new_id=new_id,
             nearest_runtime=nearest_runtime,
         )
@@ -122,7 +130,6 @@ class ControlService:
         self._event_source_settler = EventSourceSettler(event_sources, pollers)
         self._http_apis = http_apis = HttpApiRegistry(store, holders, url_secret)
         self._stacks = stacks = StackRegistry(store)
-        self._concurrency = concurrency
         self._collecting: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[Any]] = set()
 
@@ -144,7 +151,7 @@ class ControlService:
             )
             for operations in (FunctionOperations, UpdateOperations)
         )
-        deletion = DeleteOperations(registry, holders, retirer, concurrency)
+        deletion = DeleteOperations(registry, holders, retirer, claims)
         self._reset = Reset(
             registry=registry,
             layers=layers,
@@ -161,8 +168,9 @@ class ControlService:
             **updates.table(),
             **deletion.table(),
             **VersionOperations(registry, packages, holders, settler, new_id).table(),
-            **AliasOperations(registry, holders, new_id).table(),
-            **ConcurrencyOperations(registry, packages, holders, concurrency, limits).table(),
+            **AliasOperations(registry, holders, claims, moves, new_id).table(),
+            **ConcurrencyOperations(registry, packages, claims, limits).table(),
+            **ProvisionedOperations(registry, claims, limits, clock).table(),
             **PermissionOperations(registry, holders, new_id).table(),
             **UrlOperations(registry, holders, clock, url_secret).table(),
             **CodeSigningOperations(registry, code_signing, clock, new_id).table(),
@@ -192,8 +200,11 @@ class ControlService:
         await self._http_apis.open()
         await self._stacks.open()
         for key, stored in list(self._registry.catalog):
-            if stored.record.reserved_concurrency is not None:
-                await tell_reservation(self._registry.catalog, self._concurrency, key)
+            if claim(stored.record):
+                await self._claims.count(key)
+            if stored.record.provisioned:
+                await self._claims.provision(key)
+                self._moves.start(key)
             self._settler.start(key)
         self._hot_reload.open()
         self._event_source_settler.resume()
@@ -206,6 +217,7 @@ class ControlService:
         if self._collecting is not None:
             self._collecting.cancel()
             await asyncio.gather(self._collecting, return_exceptions=True)
+        await self._moves.close()
         await self._event_source_settler.close()
         await self._settler.close()
         await self._holders.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ondol.control import lifecycle
 from ondol.control.api import CodeHost, PrepareError, Retirer
 from ondol.control.catalog import Stored
+from ondol.control.claims import Claims
 from ondol.control.holders import Holders
 from ondol.control.records import Edit, FunctionRecord, Reason, Settings
 from ondol.control.registry import Registry
@@ -26,6 +27,7 @@ class Settler:
         holders: Holders,
         code_host: CodeHost,
         retirer: Retirer,
+        claims: Claims,
         new_id: Callable[[], str],
         nearest_runtime: bool,
     ) -> None:
@@ -33,6 +35,7 @@ class Settler:
         self._holders = holders
         self._code_host = code_host
         self._retirer = retirer
+        self._claims = claims
         self._new_id = new_id
         self._nearest_runtime = nearest_runtime
         self._tasks: dict[FunctionKey, asyncio.Task[None]] = {}
@@ -83,6 +86,8 @@ class Settler:
         view = await self._holders.announce(key)
         if view is None:
             return
+        if stored.record.provisioned:
+            await self._claims.provision(key)  # of a version that could not run until now
         await self._retirer.retire(view, key)
         await self._advance(key, incarnation, lambda record: lifecycle.adopted(record, self._new_id))
 

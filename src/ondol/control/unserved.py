@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 _MACHINES = "ondol runs functions on the machines that its operator has: it starts and stops none"
-_PROVISIONED = "provisioned concurrency is not there yet"
 
 UNSERVED: Mapping[str, str] = {
     **dict.fromkeys(
@@ -13,13 +12,6 @@ UNSERVED: Mapping[str, str] = {
             *("GetFunctionScalingConfig", "PutFunctionScalingConfig"),
         ),
         _MACHINES,
-    ),
-    **dict.fromkeys(
-        (
-            *("DeleteProvisionedConcurrencyConfig", "GetProvisionedConcurrencyConfig"),
-            *("ListProvisionedConcurrencyConfigs", "PutProvisionedConcurrencyConfig"),
-        ),
-        _PROVISIONED,
     ),
 }
 """By operation: the reason, as the end of a sentence. What is served has no row; a test sees to it."""

@@ -59,6 +59,7 @@ def without(record: FunctionRecord, number: str) -> FunctionRecord:
         record,
         versions={n: version for n, version in record.versions.items() if n != number},
         policies=without_policy(record.policies, number),
+        provisioned={n: config for n, config in record.provisioned.items() if n != number},
         runtime_updates={label: mode for label, mode in record.runtime_updates.items() if label != number},
         event_invokes={n: invoke for n, invoke in record.event_invokes.items() if n != number},
     )

@@ -1,21 +1,26 @@
 """Counting's door."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
 
 from ondol.model.function import FunctionKey
-from ondol.model.ids import AccountId, FrontendId, Region, WorkerId
+from ondol.model.ids import AccountId, FrontendId, Region, VersionId, WorkerId
 from ondol.model.invocation import ThrottleReason
 
 
 class Pool(msgspec.Struct, frozen=True, gc=False):
-    """What permits are drawn from: a function's reserved concurrency, or what its account has unreserved."""
+    """What permits are drawn from: a version's provisioned concurrency, what its function has reserved beside that,
+    or what its account has left to all functions that have reserved nothing."""
 
     account: AccountId
     region: Region
     function: str | None = None
     """Name of the function that has this pool for itself; None is the account's unreserved pool."""
+
+    version: VersionId | None = None
+    """The only version of the function that has this pool: its provisioned concurrency."""
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -61,8 +66,11 @@ class Counting(Protocol):
         """May this function have one more environment now? A yes is charged (developer guide, scaling behavior)."""
         ...
 
-    async def reserve(self, function: FunctionKey, concurrency: int | None) -> None:
-        """Give a function a pool of its own, change its size, or (None) end it."""
+    async def reserve(
+        self, function: FunctionKey, concurrency: int | None, provisioned: Mapping[VersionId, int]
+    ) -> None:
+        """Give a function pools of its own, change their sizes, or end them: what it has reserved in all (None:
+        nothing), and what its versions have provisioned, which is a part of that."""
         ...
 
 

@@ -2,6 +2,10 @@
 
 Pure. Grants are blocks; a holder renews what it holds, a worker reports what runs, and what neither vouches for any
 longer is free again. Before anyone is refused, unused permits of the other holders are recalled.
+
+An account's concurrency is divided: a function claims what it has reserved, or what its versions have provisioned if it
+has reserved nothing; the rest is unreserved. Of a reservation its versions' provisioned concurrency is a part, and what
+is left is for all versions, `$LATEST` included (developer guide, "Configuring provisioned concurrency for a function").
 """
 
 from collections.abc import Mapping
@@ -11,7 +15,7 @@ import msgspec
 from ondol.counting.api import Grant, Pool, Refusal
 from ondol.model.errors import InvariantError
 from ondol.model.function import FunctionKey
-from ondol.model.ids import AccountId, FrontendId, Region, WorkerId
+from ondol.model.ids import AccountId, FrontendId, Region, VersionId, WorkerId
 from ondol.model.invocation import ThrottleReason
 from ondol.model.limits import AccountLimits
 from ondol.model.rate import TokenBucket
@@ -62,15 +66,37 @@ class _Request:
         self.open_recalls = open_recalls
 
 
+class _Claim:
+    """What one function has for itself."""
+
+    __slots__ = ("most", "provisioned", "reserved", "total")
+
+    def __init__(self, reserved: int | None, provisioned: Mapping[Pool, int]) -> None:
+        together = sum(provisioned.values())
+        self.provisioned = provisioned
+        self.total = together if reserved is None else max(reserved, together)
+        self.reserved = self.total - together
+        """What is left to all its versions."""
+
+        self.most = None if reserved is None else self.total
+        """Of its invocations at once, whatever pools they draw from; None: as many as its account has left."""
+
+
+_NO_CLAIM = _Claim(None, {})
+
+
 class CountingMachine:
     """All pools of all accounts. One writer; `now` never goes back."""
 
     def __init__(self, limits: AccountLimits) -> None:
         self._limits = limits
         self._holders: list[FrontendId] = []
-        self._reserved: dict[Pool, int] = {}
-        self._account_reserved: dict[tuple[AccountId, Region], int] = {}
+        self._claims: dict[Pool, _Claim] = {}
+        """By the pool that the function has for all its versions."""
+
+        self._account_claimed: dict[tuple[AccountId, Region], int] = {}
         self._granted: dict[Pool, int] = {}
+        self._function_granted: dict[Pool, int] = {}
         self._account_granted: dict[tuple[AccountId, Region], int] = {}
         self._grants: dict[int, _Grant] = {}
         self._requests: dict[int, _Request] = {}
@@ -83,9 +109,11 @@ class CountingMachine:
 
     def limit(self, pool: Pool) -> int:
         """How many invocations of this pool may run at once."""
+        if pool.version is not None:
+            return self._claims.get(_of_function(pool), _NO_CLAIM).provisioned.get(pool, 0)
         if pool.function is not None:
-            return self._reserved.get(pool, 0)
-        return max(0, self._limits.concurrency - self._account_reserved.get(_account(pool), 0))
+            return self._claims.get(pool, _NO_CLAIM).reserved
+        return max(0, self._limits.concurrency - self._account_claimed.get(_account(pool), 0))
 
     def granted(self, pool: Pool) -> int:
         return self._granted.get(pool, 0)
@@ -156,15 +184,21 @@ class CountingMachine:
 
     # Limits
 
-    def reserve(self, function: FunctionKey, concurrency: int | None) -> list[Command]:
-        """Give a function a pool of its own, resize it, or end it; pools that shrink are recalled, in part later."""
+    def reserve(
+        self, function: FunctionKey, concurrency: int | None, provisioned: Mapping[VersionId, int]
+    ) -> list[Command]:
+        """Give a function pools of its own, resize or end them; pools that shrink are recalled, in part later."""
         own = Pool(function.account, function.region, function.name)
-        before = self._reserved.pop(own, 0)
-        if concurrency is not None:
-            self._reserved[own] = concurrency
+        pools = {Pool(own.account, own.region, own.function, version): n for version, n in provisioned.items()}
+        before, claim = self._claims.pop(own, _NO_CLAIM), _Claim(concurrency, pools)
+        if concurrency is not None or pools:
+            self._claims[own] = claim
         account = _account(own)
-        self._account_reserved[account] = self._account_reserved.get(account, 0) - before + (concurrency or 0)
-        return [*self._recall_excess(own), *self._recall_excess(Pool(function.account, function.region))]
+        self._account_claimed[account] = self._account_claimed.get(account, 0) - before.total + claim.total
+        over = 0 if claim.most is None else self._function_granted.get(own, 0) - claim.most
+        own_pools = [pool for pool in self._granted if pool.function == own.function and _account(pool) == account]
+        commands = [recall for pool in own_pools for recall in self._recall_excess(pool, over)]
+        return [*commands, *self._recall_excess(Pool(own.account, own.region))]
 
     def may_grow(self, function: FunctionKey, now: Instant) -> bool:
         """May it have one more environment now? 1,000 at once, refilled over 10 s, never more than 1,000 saved up."""
@@ -181,8 +215,14 @@ class CountingMachine:
     # Inside
 
     def _available(self, pool: Pool) -> int:
-        account_left = self._limits.concurrency - self._account_granted.get(_account(pool), 0)
-        return min(self.limit(pool) - self.granted(pool), account_left)
+        """What the pool has left, while those that shrank may still have more than they should."""
+        left = self._limits.concurrency - self._account_granted.get(_account(pool), 0)
+        if pool.function is not None:
+            function = _of_function(pool)
+            most = self._claims.get(function, _NO_CLAIM).most
+            if most is not None:
+                left = min(left, most - self._function_granted.get(function, 0))
+        return min(left, self.limit(pool) - self.granted(pool))
 
     def _pools_of(self, pool: Pool) -> list[Pool]:
         """Pools whose unused permits stand in this one's way.
@@ -222,11 +262,15 @@ class CountingMachine:
 
     def _count(self, pool: Pool, n: int) -> None:
         self._granted[pool] = self._granted.get(pool, 0) + n
+        if pool.function is not None:
+            function = _of_function(pool)
+            self._function_granted[function] = self._function_granted.get(function, 0) + n
         account = _account(pool)
         self._account_granted[account] = self._account_granted.get(account, 0) + n
 
-    def _recall_excess(self, pool: Pool) -> list[Command]:
-        excess = self.granted(pool) - self.limit(pool)
+    def _recall_excess(self, pool: Pool, over: int = 0) -> list[Command]:
+        """What the pool has granted too much, or its function has, by `over`: whoever needs one of these asks again."""
+        excess = max(over, self.granted(pool) - self.limit(pool))
         if excess <= 0:
             return []
         return [Recall(holder, pool, excess, True, None) for holder in self._holders if self._held(holder, pool)]
@@ -234,3 +278,8 @@ class CountingMachine:
 
 def _account(pool: Pool) -> tuple[AccountId, Region]:
     return pool.account, pool.region
+
+
+def _of_function(pool: Pool) -> Pool:
+    """The pool that its function has for all versions."""
+    return Pool(pool.account, pool.region, pool.function)

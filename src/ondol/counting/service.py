@@ -1,12 +1,12 @@
 """Counting's shell: answers, recalls, and the clock that ends what nobody renews."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ondol.counting.api import Grant, PermitHolder, Pool, Refusal
 from ondol.counting.machine import GRANT_TTL, Answer, Command, CountingMachine, Recall
 from ondol.model.function import FunctionKey
-from ondol.model.ids import FrontendId, WorkerId
+from ondol.model.ids import FrontendId, VersionId, WorkerId
 from ondol.model.limits import AccountLimits
 from ondol.model.time import SECOND, Clock
 
@@ -55,8 +55,10 @@ class CountingService:
     async def may_grow(self, function: FunctionKey) -> bool:
         return self._machine.may_grow(function, self._clock.now())
 
-    async def reserve(self, function: FunctionKey, concurrency: int | None) -> None:
-        await self._perform(self._machine.reserve(function, concurrency))
+    async def reserve(
+        self, function: FunctionKey, concurrency: int | None, provisioned: Mapping[VersionId, int]
+    ) -> None:
+        await self._perform(self._machine.reserve(function, concurrency, provisioned))
 
     async def _perform(self, commands: Sequence[Command]) -> None:
         for command in commands:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from ondol.counting.api import Pool
+from ondol.frontend.machine import Provisioned
 from ondol.model.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey, FunctionVersion, FunctionView, VersionState
 from ondol.model.function_url import FunctionUrl
@@ -22,7 +23,10 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     """The ARN by which it was invoked: with the alias or version that was asked for, if one was."""
 
     pool: Pool
-    """What its permit comes from."""
+    """What its permit comes from,"""
+
+    provisioned: Provisioned | None = None
+    """unless this has one."""
 
 
 class _Held:
@@ -100,8 +104,14 @@ def resolve(view: FunctionView, qualifier: str | None, chance: float) -> Target:
             "The operation cannot be performed at this time. "
             f"The function is currently in the following state: {version.state.value}"
         )
-    own = view.key.name if view.reserved_concurrency is not None else None
-    return Target(view, version, arn, Pool(view.key.account, view.key.region, own))
+    key, provisioned = view.key, view.provisioned.get(number, 0)
+    return Target(
+        view,
+        version,
+        arn,
+        Pool(key.account, key.region, key.name if view.reserved_concurrency is not None else None),
+        Provisioned(Pool(key.account, key.region, key.name, version.id), provisioned) if provisioned else None,
+    )
 
 
 def for_tenant(target: Target, tenant: str | None) -> Target:

@@ -1,7 +1,8 @@
 """Environments lent to this frontend that wait for work, and invocations that wait for an environment.
 
-Pure and synchronous. The environment used last is taken first: its memory is warm, and the others get to expire. Late
-binding: whichever environment is ready first, a new one or one released, goes to whoever has waited longest.
+Pure and synchronous. The environment used last is taken first: its memory is warm, and the others get to expire; but
+provisioned ones, which do not expire, are taken before all others. Late binding: whichever environment is ready first,
+a new one or one released, goes to whoever has waited longest.
 """
 
 from collections import OrderedDict
@@ -15,28 +16,31 @@ from ondol.worker_manager.api import Environment
 class Idle:
     """Idle environments by version, last used last."""
 
-    __slots__ = ("_by_version", "_idle")
+    __slots__ = ("_by_version", "_idle", "_provisioned")
 
     def __init__(self) -> None:
         self._by_version: dict[VersionId, dict[EnvironmentId, Environment]] = {}
-        self._idle: dict[EnvironmentId, tuple[VersionId, Instant]] = {}
+        self._provisioned: dict[VersionId, dict[EnvironmentId, Environment]] = {}
+        self._idle: dict[EnvironmentId, tuple[Environment, Instant]] = {}
 
     def put(self, environment: Environment, now: Instant) -> None:
-        stack = self._by_version.get(environment.version)
+        stacks = self._provisioned if environment.provisioned else self._by_version
+        stack = stacks.get(environment.version)
         if stack is None:
-            stack = self._by_version[environment.version] = {}
+            stack = stacks[environment.version] = {}
         stack[environment.id] = environment
-        self._idle[environment.id] = (environment.version, now)
+        self._idle[environment.id] = (environment, now)
 
     def take(self, version: VersionId) -> Environment | None:
-        """The environment of this version that was used last."""
-        stack = self._by_version.get(version)
+        """The environment of this version that was used last, of the provisioned ones if one of these is idle."""
+        stacks = self._provisioned if self._provisioned and version in self._provisioned else self._by_version
+        stack = stacks.get(version)
         if stack is None:
             return None
         id, environment = stack.popitem()
         del self._idle[id]
         if not stack:
-            del self._by_version[version]
+            del stacks[version]
         return environment
 
     def idle_since(self, id: EnvironmentId) -> Instant | None:
@@ -49,10 +53,12 @@ class Idle:
         entry = self._idle.pop(id, None)
         if entry is None:
             return False
-        stack = self._by_version[entry[0]]
+        environment = entry[0]
+        stacks = self._provisioned if environment.provisioned else self._by_version
+        stack = stacks[environment.version]
         del stack[id]
         if not stack:
-            del self._by_version[entry[0]]
+            del stacks[environment.version]
         return True
 
     def __len__(self) -> int:

@@ -119,7 +119,8 @@ class Invocations:
         """Run it as soon as it may; its client is told how it went, perhaps before this returns."""
         request, target = invocation.request_id, invocation.target
         self._waiting[request] = invocation
-        self._perform(self._assignment.arrived(request, target.version.id, target.pool, self._clock.now()))
+        now = self._clock.now()
+        self._perform(self._assignment.arrived(request, target.version.id, target.pool, now, target.provisioned))
 
     def client_gone(self, invocation: Invocation) -> None:
         """Nobody waits for the answer: what has not begun is dropped; what runs goes on, as on AWS."""
@@ -209,8 +210,8 @@ class Invocations:
         if isinstance(error, GrantDead):
             self._assignment.lost(running.turn.permit)
             self._perform(self._assignment.finished(request, environment, True, self._clock.now()))
-            target = running.invocation.target
-            self._perform(self._assignment.arrived(request, target.version.id, target.pool, self._clock.now()))
+            target, now = running.invocation.target, self._clock.now()
+            self._perform(self._assignment.arrived(request, target.version.id, target.pool, now, target.provisioned))
         else:
             self._background.spawn(self._manager.given_back(environment.id))
             self._perform(self._assignment.bounced(request, environment, self._clock.now()))
@@ -220,7 +221,7 @@ class Invocations:
         if isinstance(answer, Grant):
             self._perform(self._assignment.granted(answer, self._clock.now()))
         else:
-            self._perform(self._assignment.refused(answer))
+            self._perform(self._assignment.refused(answer, self._clock.now()))
 
     async def _renew_for_ever(self) -> None:
         while True:

@@ -8,11 +8,15 @@
                    Granted  Refused: Refuse
 ```
 
+A version that has provisioned concurrency draws from that pool first. What its rate, or counting, does not let through
+spills over: it goes the same way once more, through its function's pool or the account's.
+
 Pure: everything that happens is an event, everything that must be done a command. A warm invocation takes two steps
 here, `Arrived` and `Finished`, and neither asks anybody.
 """
 
 from collections import deque
+from typing import NamedTuple
 
 import msgspec
 
@@ -88,12 +92,28 @@ class GiveBackEnvironment(msgspec.Struct, frozen=True, gc=False):
 Command = Run | Refuse | Fail | AskPermits | Want | Reconsider | GiveBackPermit | GiveBackEnvironment
 
 
+class Provisioned(msgspec.Struct, frozen=True, gc=False):
+    """A version's provisioned concurrency: the pool, and how many permits it has in all."""
+
+    pool: Pool
+    n: int
+
+
+class _Waiter(NamedTuple):
+    """An invocation that waits for a permit."""
+
+    request: RequestId
+    version: VersionId
+    spills_to: Pool | None
+    """Where it goes if there is none; None: it is throttled."""
+
+
 class _Pool:
     __slots__ = ("asking", "permits", "waiting")
 
     def __init__(self, pool: Pool) -> None:
         self.permits = PoolPermits(pool)
-        self.waiting: deque[tuple[RequestId, VersionId]] = deque()
+        self.waiting: deque[_Waiter] = deque()
         self.asking = False
 
 
@@ -112,8 +132,12 @@ class Assignment:
 
     # Invocations
 
-    def arrived(self, request: RequestId, version: VersionId, pool: Pool, now: Instant) -> list[Command]:
+    def arrived(
+        self, request: RequestId, version: VersionId, pool: Pool, now: Instant, provisioned: Provisioned | None = None
+    ) -> list[Command]:
         """An invocation came in."""
+        if provisioned is not None:
+            return self._arrived_where_provisioned(request, version, pool, now, provisioned)
         state = self._pools.get(pool)
         if state is None:
             state = self._pools[pool] = _Pool(pool)
@@ -122,7 +146,7 @@ class Assignment:
         permit = state.permits.draw(now)
         if permit is not None:
             return self._assign(request, version, permit, now)
-        state.waiting.append((request, version))
+        state.waiting.append(_Waiter(request, version, None))
         return self._ask(state)
 
     def answered(self, environment: Environment, now: Instant) -> None:
@@ -155,8 +179,10 @@ class Assignment:
         if self._waiting.remove(version, request):
             return self._put_back(request, now)
         for state in self._pools.values():
-            if (request, version) in state.waiting:
-                state.waiting.remove((request, version))
+            for waiter in state.waiting:
+                if waiter.request == request:
+                    state.waiting.remove(waiter)
+                    break
         return []
 
     # Permits
@@ -167,12 +193,17 @@ class Assignment:
         state.permits.granted(grant, now)
         return self._serve_permit_waiters(state, now)
 
-    def refused(self, refusal: Refusal) -> list[Command]:
-        """Counting has nothing left, and nobody holds an unused permit: whoever waits for one is throttled."""
+    def refused(self, refusal: Refusal, now: Instant) -> list[Command]:
+        """Counting has nothing left, and nobody holds an unused permit: who waits spills over, or is throttled."""
         state = self._pools[refusal.pool]
         state.asking = False
-        commands: list[Command] = [Refuse(request, refusal.reason) for request, _ in state.waiting]
-        state.waiting.clear()
+        commands: list[Command] = []
+        waiting, state.waiting = state.waiting, deque()
+        for request, version, spills_to in waiting:
+            if spills_to is None:
+                commands.append(Refuse(request, refusal.reason))
+            else:
+                commands += self.arrived(request, version, spills_to, now)
         return commands
 
     def recall_permits(self, pool: Pool, n: int, owe: bool) -> dict[int, int]:
@@ -243,6 +274,21 @@ class Assignment:
 
     # Inside
 
+    def _arrived_where_provisioned(
+        self, request: RequestId, version: VersionId, pool: Pool, now: Instant, provisioned: Provisioned
+    ) -> list[Command]:
+        state = self._pools.get(provisioned.pool)
+        if state is None:
+            state = self._pools[provisioned.pool] = _Pool(provisioned.pool)
+        if state.permits.within_rate(now):
+            permit = state.permits.draw(now)
+            if permit is not None:
+                return self._assign(request, version, permit, now)
+            if state.permits.total < provisioned.n:  # or nobody else has any, so that there is no need to ask
+                state.waiting.append(_Waiter(request, version, pool))
+                return self._ask(state)
+        return self.arrived(request, version, pool, now)
+
     def _offer(self, environment: Environment, now: Instant) -> list[Command]:
         """Late binding: to whoever has waited longest; kept idle if nobody waits."""
         request = self._waiting.next(environment.version)
@@ -288,7 +334,7 @@ class Assignment:
             permit = state.permits.draw(now)
             if permit is None:
                 return commands + self._ask(state)
-            request, version = state.waiting.popleft()
+            request, version, _ = state.waiting.popleft()
             commands += self._assign(request, version, permit, now)
         return commands
 

@@ -89,6 +89,10 @@ class PolicyLengthExceeded(CallerError):
     code = "PolicyLengthExceededException"
 
 
+class ProvisionedConcurrencyConfigNotFound(CallerError):
+    code = "ProvisionedConcurrencyConfigNotFoundException"
+
+
 class CodeSigningConfigNotFound(CallerError):
     code = "CodeSigningConfigNotFoundException"
 

@@ -174,6 +174,9 @@ class FunctionView(msgspec.Struct, frozen=True, gc=False):
 
     aliases: Mapping[str, Alias]
     reserved_concurrency: int | None = None
+    provisioned: Mapping[str, int] = {}
+    """How many invocations each version may run at once that has provisioned concurrency."""
+
     event_settings: Mapping[str, EventSettings] = {}
     """By qualifier, `$LATEST` included; one that is not there has the default ones."""
 

@@ -18,6 +18,9 @@ FULL_PROCESSOR_MB = 1769
 """The memory size that comes with one whole processor."""
 
 INIT_TIMEOUT = 10 * SECOND
+PROVISIONED_INIT_TIMEOUT = 130 * SECOND
+"""At least: a longer timeout of the function holds for its init too (developer guide, "Init phase")."""
+
 EXTENSIONS = 10
 """Of one function, external and internal together."""
 
@@ -53,6 +56,7 @@ class Phases(msgspec.Struct, frozen=True):
     """Limits on the phases of an environment."""
 
     init: int = INIT_TIMEOUT
+    init_ahead: int = PROVISIONED_INIT_TIMEOUT
     freeze_after: int = 100 * MILLISECOND
     """Idle for so long, an environment is frozen; back-to-back calls never pay for a thaw."""
 

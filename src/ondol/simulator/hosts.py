@@ -23,7 +23,8 @@ from ondol.worker.commands import (
 )
 from ondol.worker.failures import End
 from ondol.worker.machine import Attempt, EnvironmentMachine, State
-from ondol.worker_manager import machine as manager
+from ondol.worker_manager import commands as manager
+from ondol.worker_manager.api import HostFailed, StartFailure
 
 TICK = 5 * MILLISECOND
 RAISED = "Simulated"
@@ -32,6 +33,7 @@ RAISED = "Simulated"
 ERROR = b'{"errorType": "Simulated", "errorMessage": "as the trace has it"}'
 DIED = End(1, None, False)
 RESULT_BYTES = 4
+STOPPED = "the environment was stopped during its init"
 
 
 class Platform(Protocol):
@@ -39,7 +41,7 @@ class Platform(Protocol):
 
     def started(self, environment: EnvironmentId) -> None: ...
 
-    def start_failed(self, failed: tuple[EnvironmentId, FunctionFailure]) -> None: ...
+    def start_failed(self, failed: tuple[EnvironmentId, StartFailure]) -> None: ...
 
     def answered(self, head: InvocationHead, failure: FunctionFailure | None) -> None:
         """A client gets its answer."""
@@ -56,7 +58,10 @@ class Platform(Protocol):
 
 
 class _Environment:
-    __slots__ = ("answered", "call", "head", "id", "init", "machine", "memory_mb", "served", "start", "turn", "worker")
+    __slots__ = (
+        *("answered", "call", "head", "id", "init", "initialized", "machine", "memory_mb", "served", "start", "turn"),
+        "worker",
+    )
 
     def __init__(self, start: manager.Start, init: Init, turn: int, machine: EnvironmentMachine) -> None:
         self.start = start
@@ -66,6 +71,9 @@ class _Environment:
         self.turn = turn
         self.memory_mb = start.version.memory_mb
         self.machine = machine
+        self.initialized = False
+        """How its init went is told."""
+
         self.served = False
         self.answered = True
         self.head: InvocationHead
@@ -91,9 +99,9 @@ class Hosts:
     def start(self, start: manager.Start, init: Init) -> None:
         """Begin an init; the platform is told how it ends."""
         self._figures.starts += 1
-        self._begin(start, init)
+        self._begin(start, init, Attempt.AHEAD if start.provisioned else Attempt.FIRST)
 
-    def _begin(self, start: manager.Start, init: Init, attempt: Attempt = Attempt.FIRST) -> None:
+    def _begin(self, start: manager.Start, init: Init, attempt: Attempt) -> None:
         timeline = self._timeline
         machine = EnvironmentMachine(start.version, start.cause, self._site.phases, timeline.now, attempt)
         environment = _Environment(start, init, self._turns[start.worker], machine)
@@ -221,10 +229,22 @@ class Hosts:
             elif isinstance(command, Freeze):
                 self._platform.frozen(environment.id)
             elif isinstance(command, Ready):
+                environment.initialized = True
                 timeline.soon((self._platform.started, environment.id))
-            elif isinstance(command, InitFailure) and not command.final:
-                self._begin(environment.start, environment.init, Attempt.AGAIN)
             elif isinstance(command, InitFailure):
-                timeline.soon((self._platform.start_failed, (environment.id, command.failure)))
+                self._fail_init(environment, command)
             elif isinstance(command, Stop):
-                timeline.at(timeline.now + self._site.stop, self._stopped, environment)
+                self._stop(environment)
+
+    def _fail_init(self, environment: _Environment, failed: InitFailure) -> None:
+        environment.initialized = True
+        if failed.final:
+            self._timeline.soon((self._platform.start_failed, (environment.id, failed.failure)))
+        else:
+            self._begin(environment.start, environment.init, Attempt.AGAIN)
+
+    def _stop(self, environment: _Environment) -> None:
+        if not environment.initialized:
+            environment.initialized = True
+            self._timeline.soon((self._platform.start_failed, (environment.id, HostFailed(STOPPED))))
+        self._timeline.at(self._timeline.now + self._site.stop, self._stopped, environment)

@@ -18,6 +18,7 @@ from ondol.frontend.machine import (
     Fail,
     GiveBackEnvironment,
     GiveBackPermit,
+    Provisioned,
     Reconsider,
     Refuse,
     Run,
@@ -32,10 +33,10 @@ from ondol.placement.machine import Fleet
 from ondol.simulator.figures import ABANDONED, GONE, Figures, outcome, refusal
 from ondol.simulator.hosts import Hosts
 from ondol.simulator.timeline import HOUSEKEEPING_TURN, MANAGER_TURN, Timeline
-from ondol.simulator.trace import Call, Decision, Site, Trace, Update
+from ondol.simulator.trace import Call, Decision, Provisioning, Site, Trace, Update
 from ondol.worker.api import InvocationHead
-from ondol.worker_manager import machine as manager
-from ondol.worker_manager.api import Environment, StartFailure
+from ondol.worker_manager import commands as manager
+from ondol.worker_manager.api import Environment, StartFailure, Wanted
 from ondol.worker_manager.machine import ManagerMachine
 
 HOUSEKEEPING = 5 * SECOND
@@ -75,17 +76,24 @@ class Kernel:
         self._questions = 0
         self._environments = 0
         self._pools: list[Pool] = []
+        self._wanted: list[int] = []
+        """Provisioned concurrency of each function."""
+
+        self._provisioned: list[Provisioned | None] = []
         self._current: list[FunctionVersion] = []
         self._versions: dict[VersionId, FunctionVersion] = {}
         for capacity in site.capacities():
             self.fleet.joined(capacity)
         for front in self.frontends:
             self.counting.joined(front.id)
+            self.manager.joined(front.id)
         self._take_functions()
         self._calls = iter(trace.calls)
         self._await_next_call()
         for update in trace.updates:
             self.timeline.at(update.at, self._update, update)
+        for provisioning in trace.provisioned:
+            self.timeline.at(provisioning.at, self._provision, provisioning)
         self.timeline.at_tick(HOUSEKEEPING, HOUSEKEEPING, HOUSEKEEPING_TURN, self._keep_house, None)
 
     def run(self, until: int | None = None) -> Figures:
@@ -102,8 +110,22 @@ class Kernel:
             self._current.append(version)
             self._versions[version.id] = version
             self._pools.append(function.pool)
+            self._wanted.append(0)
+            self._provisioned.append(None)
             if function.reserved_concurrency is not None:
-                self._count(self.counting.reserve(function.key, function.reserved_concurrency))
+                self._count(self.counting.reserve(function.key, function.reserved_concurrency, {}))
+
+    def _provision(self, provisioning: Provisioning) -> None:
+        self._wanted[provisioning.function] = provisioning.n
+        self._claim(provisioning.function)
+
+    def _claim(self, index: int) -> None:
+        """Tell everybody what the current version of a function has provisioned."""
+        function, version, n = self._trace.functions[index], self._current[index], self._wanted[index]
+        self._count(self.counting.reserve(function.key, function.reserved_concurrency, {version.id: n} if n else {}))
+        self._provisioned[index] = function.provisioned(version.id, n)
+        wanted = [Wanted(version, n, self.timeline.now)] if n else []
+        self._manage(self.manager.provision(function.key, wanted, self.timeline.now))
 
     def _await_next_call(self) -> None:
         call = next(self._calls, None)
@@ -117,7 +139,10 @@ class Kernel:
         request = RequestId(f"request-{figures.calls}")
         front = self.frontends[call.frontend]
         version = self._current[call.function].id
-        commands = front.assignment.arrived(request, version, self._pools[call.function], self.timeline.now)
+        provisioned = self._provisioned[call.function]
+        commands = front.assignment.arrived(
+            request, version, self._pools[call.function], self.timeline.now, provisioned
+        )
         first = commands[0] if commands else None
         if type(first) is Run:
             self._run(front, first, call)
@@ -139,6 +164,8 @@ class Kernel:
         version = function.version(revision + 1)
         self._current[update.function] = version
         self._versions[version.id] = version
+        if self._wanted[update.function]:
+            self._claim(update.function)
         self._manage(self.manager.retired(function.key, frozenset({version.id})))
 
     # Frontends
@@ -218,7 +245,7 @@ class Kernel:
             if isinstance(answer, Grant):
                 self._perform(front, front.assignment.granted(answer, self.timeline.now))
             else:
-                self._perform(front, front.assignment.refused(answer))
+                self._perform(front, front.assignment.refused(answer, self.timeline.now))
 
     def _keep_house(self, _: None) -> None:
         """As the three shells that do something every so often. Not once nothing else is to come."""
@@ -243,43 +270,62 @@ class Kernel:
             pending.extendleft(reversed(self._manage_one(pending.popleft())))
 
     def _manage_one(self, command: manager.Command) -> Sequence[manager.Command]:
+        """The answer is what follows from it, to be performed before what else there is."""
         now = self.timeline.now
         match command:
             case manager.AskGrowth(environment, function):
                 grows = self.counting.may_grow(function, now)
-                return self.manager.growth(environment, None if grows else ThrottleReason.CONCURRENCY)
+                return self.manager.growth(environment, None if grows else ThrottleReason.CONCURRENCY, now)
             case manager.Place(demand):
                 decision = self.fleet.place(demand)
                 self._note("place", environment=demand.environment, detail=str(decision))
                 if isinstance(decision, Placed):
                     self.figures.committed(demand.environment, decision.worker, demand.memory_mb, now)
                 return self.manager.placed(demand.environment, decision, now)
-            case manager.Start():
-                self.timeline.soon((self._start, command))
-            case manager.Lend(frontend, environment):
-                front = self._by_id[frontend]
-                self._perform(front, front.assignment.lent(environment, now))
-            case manager.TellFailure(frontend, request, version, failure):
-                self._tell_failure(self._by_id[frontend], request, version, failure)
             case manager.Recall(frontend, environment, idle_for):
                 again = self._by_id[frontend].assignment.recall_environment(environment, idle_for, now)
                 if again is None:
                     return self.manager.given_back(environment)
                 return self.manager.kept(environment, again, now)
+            case manager.Begin(version):
+                self._environments += 1
+                return self.manager.begun(EnvironmentId(str(self._environments)), version, now)
+            case _:
+                self._do(command)
+        return ()
+
+    def _do(self, command: manager.Command) -> None:
+        """What nothing follows from."""
+        now = self.timeline.now
+        match command:
+            case manager.Start():
+                self.timeline.soon((self._start, command))
+            case manager.Lend(frontend, environment):
+                front = self._by_id[frontend]
+                self._perform(front, front.assignment.lent(environment, now))
+            case manager.Offer(frontend, environment):
+                front = self._by_id[frontend]
+                self._perform(front, front.assignment.offered(environment, now))
+            case manager.TellFailure(frontend, request, version, failure):
+                self._tell_failure(self._by_id[frontend], request, version, failure)
             case manager.Stop(environment, _, _):
                 self.timeline.soon((self._stop, environment))
-            case manager.Release(environment):
-                self.fleet.release(environment)
-                self.figures.released(environment, now)
-            case manager.SetTimer(environment, generation, at):
-                self.timeline.at_tick(at, TICK, MANAGER_TURN, self._timer, (environment, generation))
-        return ()
+            case manager.Release(released):
+                self.fleet.release(released)
+                self.figures.released(released, now)
+            case manager.SetTimer(timed, generation, at):
+                self.timeline.at_tick(at, TICK, MANAGER_TURN, self._timer, (timed, generation))
+            case manager.WakeAt(version_id, at):
+                self.timeline.at_tick(at, TICK, MANAGER_TURN, self._wake, version_id)
 
     def _tell_failure(self, front: Frontend, request: RequestId, version: VersionId, failure: StartFailure) -> None:
         self._perform(front, front.assignment.start_failed(request, version, failure, self.timeline.now))
 
     def _timer(self, due: tuple[EnvironmentId, int]) -> None:
         self._manage(self.manager.timer_due(*due, self.timeline.now))
+
+    def _wake(self, version: VersionId) -> None:
+        self._manage(self.manager.woken(version, self.timeline.now))
 
     def _start(self, start: manager.Start) -> None:
         self.hosts.start(start, self._trace.init(int(start.environment)))
@@ -293,8 +339,8 @@ class Kernel:
     def started(self, environment: EnvironmentId) -> None:
         self._manage(self.manager.started(environment, self.timeline.now))
 
-    def start_failed(self, failed: tuple[EnvironmentId, FunctionFailure]) -> None:
-        self._manage(self.manager.start_failed(*failed))
+    def start_failed(self, failed: tuple[EnvironmentId, StartFailure]) -> None:
+        self._manage(self.manager.start_failed(*failed, self.timeline.now))
 
     def answered(self, head: InvocationHead, failure: FunctionFailure | None) -> None:
         self._tell("answer", head.request_id, outcome(failure))
@@ -316,7 +362,7 @@ class Kernel:
     def ended(self, environment: EnvironmentId) -> None:
         self._note("ended", environment=environment)
         self._lent.pop(environment, None)
-        self._manage(self.manager.ended(environment))
+        self._manage(self.manager.ended(environment, self.timeline.now))
 
     # The log
 

@@ -9,6 +9,7 @@ from enum import Enum
 import msgspec
 
 from ondol.counting.api import Pool
+from ondol.frontend.machine import Provisioned
 from ondol.model.function import LATEST, FunctionKey, FunctionVersion, LogSettings
 from ondol.model.ids import AccountId, CodeDigest, Region, VersionId, WorkerId
 from ondol.model.limits import AccountLimits, KeepAlive, Phases
@@ -71,8 +72,12 @@ class Function(msgspec.Struct, frozen=True):
 
     @property
     def pool(self) -> Pool:
-        """Where its permits come from."""
+        """Where its permits come from, but for those that are provisioned."""
         return Pool(ACCOUNT, REGION, None if self.reserved_concurrency is None else self.name)
+
+    def provisioned(self, version: VersionId, n: int) -> Provisioned | None:
+        """What this version draws from first, if so much is provisioned for it."""
+        return Provisioned(Pool(ACCOUNT, REGION, self.name, version), n) if n else None
 
     def version(self, revision: int) -> FunctionVersion:
         """What runs after so many updates."""
@@ -113,6 +118,14 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     function: int
 
 
+class Provisioning(msgspec.Struct, frozen=True, gc=False):
+    """From now on so much concurrency is provisioned for whichever version of a function is current."""
+
+    at: Instant
+    function: int
+    n: int
+
+
 class Init(msgspec.Struct, frozen=True, gc=False):
     """How the start of one environment goes, from the taking of its slot to its first `next`."""
 
@@ -131,6 +144,7 @@ class Trace(msgspec.Struct, frozen=True):
     """Of the environment with this number, from 1 on."""
 
     updates: Sequence[Update] = ()
+    provisioned: Sequence[Provisioning] = ()
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False, order=True):

@@ -30,6 +30,7 @@ from ondol.simulator.virtual_time import VirtualClock, VirtualTimeLoop
 from ondol.telemetry.api import LogStream
 from ondol.worker.api import InvocationHead, PayloadSink, PayloadSource
 from ondol.worker.service import WorkerService, WorkerSettings
+from ondol.worker_manager.api import Wanted
 from ondol.worker_manager.service import WorkerManagerService
 
 ENDINGS: dict[Ending, Answer | Raise | Die | Hang] = {
@@ -201,6 +202,9 @@ class World:
 
         self._current = [function.version(1) for function in trace.functions]
         self._revisions = [1] * len(trace.functions)
+        self._wanted = [0] * len(trace.functions)
+        """Provisioned concurrency of each function."""
+
         self._counting = CountingService(site.limits, self.clock)
         self._placement = _Placement(site.placement)
         self._placement.notes = self.notes
@@ -246,7 +250,8 @@ class World:
     async def run(self, until: int) -> list[Decision]:
         """Let happen what happens up to this instant; the answer is what was decided. Then stop everything."""
         await self._open()
-        clients = [self._loop.create_task(self._call_all()), self._loop.create_task(self._update_all())]
+        happenings = (self._call_all(), self._update_all(), self._provision_all())
+        clients = [self._loop.create_task(each) for each in happenings]
         await self._sleep_until(until)
         for task in clients:
             task.cancel()
@@ -264,7 +269,7 @@ class World:
             await frontend.open()
         for function in self.trace.functions:
             if function.reserved_concurrency is not None:
-                await self._counting.reserve(function.key, function.reserved_concurrency)
+                await self._counting.reserve(function.key, function.reserved_concurrency, {})
 
     async def _close(self) -> None:
         for frontend in self._frontends:
@@ -294,14 +299,30 @@ class World:
             self._revisions[update.function] += 1
             function = self.trace.functions[update.function]
             self._current[update.function] = function.version(self._revisions[update.function])
+            if self._wanted[update.function]:
+                await self._claim(update.function)
             await self._manager.retire(self._view(update.function), function.key)
+
+    async def _provision_all(self) -> None:
+        for provisioning in self.trace.provisioned:
+            await self._sleep_until(provisioning.at)
+            self._wanted[provisioning.function] = provisioning.n
+            await self._claim(provisioning.function)
+
+    async def _claim(self, index: int) -> None:
+        """Tell everybody what the current version of a function has provisioned."""
+        function, version, n = self.trace.functions[index], self._current[index], self._wanted[index]
+        provisioned = {version.id: n} if n else {}
+        await self._counting.reserve(function.key, function.reserved_concurrency, provisioned)
+        await self._manager.provision(function.key, [Wanted(version, n, self.clock.now())] if n else [])
 
     async def _sleep_until(self, at: int) -> None:
         await asyncio.sleep((at - self.clock.now()) / SECOND)
 
     def _target(self, index: int) -> Target:
-        view = self._view(index)
-        return Target(view, self._current[index], view.key.arn, self.trace.functions[index].pool)
+        view, version, function = self._view(index), self._current[index], self.trace.functions[index]
+        provisioned = function.provisioned(version.id, self._wanted[index])
+        return Target(view, version, view.key.arn, function.pool, provisioned)
 
     def _view(self, index: int) -> FunctionView:
         function: Function = self.trace.functions[index]

@@ -10,6 +10,10 @@ from ondol.model.function import FunctionVersion
 from ondol.model.ids import EnvironmentId, RequestId, WorkerId
 from ondol.model.invocation import FunctionFailure
 
+ON_DEMAND = "on-demand"
+PROVISIONED = "provisioned-concurrency"
+"""How an environment comes to be: for an invocation that waits for it, or ahead of all."""
+
 
 class StartRequest(msgspec.Struct, frozen=True, gc=False):
     environment: EnvironmentId
@@ -17,7 +21,8 @@ class StartRequest(msgspec.Struct, frozen=True, gc=False):
     cause: RequestId
     """The invocation that waits for it: a failed init is answered, and logged, as that one's."""
 
-    initialization: str = "on-demand"
+    initialization: str = ON_DEMAND
+    """If it is provisioned nobody waits for it: a failed init is told at once and logged as nobody's."""
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):

@@ -406,7 +406,7 @@ class EnvironmentShell:
         self._log.init_failed(init_ns, self._attempt.phase, failure)
         self.replaced = not final
         tail = b""
-        if final:
+        if final and self._attempt is not Attempt.AHEAD:
             self._log.start_of_failed(self._cause)
             peak = self._sandbox.memory_peak_bytes()
             tail = self._log.end(Report(self._cause, init_ns, None, peak, failure, of_init=True))

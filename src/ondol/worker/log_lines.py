@@ -16,6 +16,7 @@ from ondol.model.ids import RequestId
 from ondol.model.invocation import FailureKind, FunctionFailure
 from ondol.model.limits import MEBIBYTE
 from ondol.model.time import MILLISECOND, WallTime
+from ondol.worker.api import ON_DEMAND
 from ondol.worker.extensions import Extension
 
 LONGEST_LINE = 262_144
@@ -75,9 +76,10 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 class TextLines:
     """The platform's lines in `Text` format."""
 
-    def __init__(self, version: FunctionVersion, runtime_version: str) -> None:
+    def __init__(self, version: FunctionVersion, runtime_version: str, initialization: str) -> None:
         self._version = version
         self._runtime_version = runtime_version
+        self._initialization = initialization
 
     def init_start(self, time: WallTime) -> str:
         if self._version.image is not None:
@@ -118,7 +120,8 @@ class TextLines:
         duration_ms = report.duration_ns / MILLISECOND
         text = (
             f"REPORT RequestId: {report.request}\tDuration: {duration_ms:.2f} ms\t"
-            f"Billed Duration: {_billed_ms(report)} ms\tMemory Size: {self._version.memory_mb} MB\t"
+            f"Billed Duration: {_billed_ms(report, self._initialization)} ms\t"
+            f"Memory Size: {self._version.memory_mb} MB\t"
             f"Max Memory Used: {_megabytes(report.memory_peak_bytes)} MB\t"
         )
         if report.init_ns is not None:
@@ -131,15 +134,16 @@ class TextLines:
 class JsonLines:
     """The platform's lines in `JSON` format; below the system log level they are left out."""
 
-    def __init__(self, version: FunctionVersion, runtime_version: str) -> None:
+    def __init__(self, version: FunctionVersion, runtime_version: str, initialization: str) -> None:
         self._version = version
         self._runtime_version = runtime_version
         self._tenant = {} if version.tenant is None else {"tenantId": version.tenant}
+        self._initialization = initialization
         self._all = (version.logs.system_level or "INFO") in {"INFO", "DEBUG"}
 
     def init_start(self, time: WallTime) -> str:
         record = {
-            "initializationType": "on-demand",
+            "initializationType": self._initialization,
             "phase": "init",
             "functionName": self._version.function.name,
             "functionVersion": self._version.version,
@@ -151,7 +155,7 @@ class JsonLines:
 
     def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> str:
         record = {
-            "initializationType": "on-demand",
+            "initializationType": self._initialization,
             "phase": phase,
             "status": STATUS.get(failure.kind, "error"),
             "errorType": failure.error_type,
@@ -177,7 +181,7 @@ class JsonLines:
     def end(self, time: WallTime, report: Report) -> list[str]:
         metrics: dict[str, float | int] = {
             "durationMs": round(report.duration_ns / MILLISECOND, 3),
-            "billedDurationMs": _billed_ms(report),
+            "billedDurationMs": _billed_ms(report, self._initialization),
             "memorySizeMB": self._version.memory_mb,
             "maxMemoryUsedMB": _megabytes(report.memory_peak_bytes),
         }
@@ -204,9 +208,9 @@ class JsonLines:
 PlatformLines = TextLines | JsonLines
 
 
-def platform_lines(version: FunctionVersion, runtime_version: str) -> PlatformLines:
+def platform_lines(version: FunctionVersion, runtime_version: str, initialization: str = ON_DEMAND) -> PlatformLines:
     """The lines in the format that the function has chosen."""
-    return (JsonLines if version.logs.format == "JSON" else TextLines)(version, runtime_version)
+    return (JsonLines if version.logs.format == "JSON" else TextLines)(version, runtime_version, initialization)
 
 
 def runtime_version(name: str, version: str) -> str:
@@ -222,9 +226,11 @@ def _status(failure: FunctionFailure) -> str:
     return status if failure.kind is FailureKind.TIMED_OUT else f"{status}\tError Type: {failure.error_type}"
 
 
-def _billed_ms(report: Report) -> int:
-    """Init is billed too (AWS, since August 2025), and each millisecond begun."""
-    return -(-(report.duration_ns + (report.init_ns or 0)) // MILLISECOND)
+def _billed_ms(report: Report, initialization: str) -> int:
+    """Init is billed too (AWS, since August 2025), apart from invocations if it is provisioned; and each millisecond
+    begun."""
+    init_ns = report.init_ns or 0 if initialization == ON_DEMAND else 0
+    return -(-(report.duration_ns + init_ns) // MILLISECOND)
 
 
 def _megabytes(size: int) -> int:

@@ -5,7 +5,8 @@ machine keeps; it asks to be woken (`Wake`) no oftener than it must, so that a w
 
 An init that fails, or overruns its 10 s, is run once more inside the invocation that caused it, under the function's
 own timeout (developer guide, "Understanding the Lambda execution environment lifecycle"). That is a machine of its
-own, for `Attempt.AGAIN`, with a sandbox of its own: nothing of the first attempt is left to it.
+own, for `Attempt.AGAIN`, with a sandbox of its own: nothing of the first attempt is left to it. With provisioned
+concurrency init may take 130 s, or as long as the function's timeout is, and is not run again here.
 
 Where there are extensions (`extensions.py`), init and invocation are over when they too have asked for what comes next.
 """
@@ -79,6 +80,9 @@ class Attempt(Enum):
     AGAIN = "again"
     ONLY = "only"
     """A debugger watches it: its failure is told at once."""
+
+    AHEAD = "ahead"
+    """Nobody waits for it: it may take longer, and its failure is told at once."""
 
     @property
     def phase(self) -> str:
@@ -358,8 +362,10 @@ class EnvironmentMachine:
             self.state = State.FROZEN
             self._deadline = NEVER
             return [Freeze()]
-        request = self._cause if self._in_init else self.request
-        return self._break(timed_out(request, self._timeout), now)
+        if self._in_init:
+            limit = self._init_limit if self._attempt is Attempt.AHEAD else self._timeout
+            return self._break(timed_out(self._cause, limit), now)
+        return self._break(timed_out(self.request, self._timeout), now)
 
     # Inside
 
@@ -372,6 +378,8 @@ class EnvironmentMachine:
                 return self._timeout
             case Attempt.ONLY:
                 return self._phases.init + self._timeout
+            case Attempt.AHEAD:
+                return max(self._phases.init_ahead, self._timeout)
 
     @property
     def _in_init(self) -> bool:

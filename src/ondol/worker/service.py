@@ -28,6 +28,7 @@ from ondol.sandbox.errors import SandboxError, UnpackRefused
 from ondol.sandbox.limits import UnpackLimits
 from ondol.telemetry.api import LogSink, LogStream
 from ondol.worker.api import (
+    PROVISIONED,
     DebugObserver,
     EnvironmentBusy,
     EnvironmentStatus,
@@ -214,7 +215,9 @@ class WorkerService:
                 await sandbox.stop(0)
                 raise PlatformError("nobody waits for its debugger any more", Outcome.NOT_STARTED)
             log = self._log(request, start.runtime)
-            environment = self._environment(request, sandbox, log, Attempt.FIRST if door is None else Attempt.ONLY)
+            ahead = request.initialization == PROVISIONED
+            attempt = Attempt.ONLY if door is not None else Attempt.AHEAD if ahead else Attempt.FIRST
+            environment = self._environment(request, sandbox, log, attempt)
             spec = self._start_spec(request, environment, start)
             if door is not None:
                 self._doors[environment.id] = door
@@ -223,7 +226,7 @@ class WorkerService:
             started = await environment.initialize(spec)
             if door is not None:
                 door.initialized()
-            elif isinstance(started, InitFailed):
+            elif isinstance(started, InitFailed) and not ahead:
                 sandbox = await self._take_another(key, environment)
                 started = await self._environment(request, sandbox, log, Attempt.AGAIN).initialize(spec)
             return started
@@ -302,7 +305,8 @@ class WorkerService:
         stream = LogStream(
             version.function.account, version.function.region, version.logs.group, self._stream_name(request)
         )
-        lines = platform_lines(version, runtime_version(version.runtime, runtime.version))
+        release = runtime_version(version.runtime, runtime.version)
+        lines = platform_lines(version, release, request.initialization)
         return EnvironmentLog(stream, self._logs, lines, self._clock)
 
     def _environment(

@@ -10,4 +10,7 @@
 
 A ready environment is lent to the frontend that asked; an invocation neither takes it from nor returns it to the
 manager. One timer per environment and keep-alive period asks the frontend whether it was used meanwhile.
+
+Environments of versions with provisioned concurrency begin at PLACING, for nobody who waits, and are not asked whether
+they were used: `provisioned.py` says how many there are to be.
 """

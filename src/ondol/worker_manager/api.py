@@ -1,5 +1,7 @@
 """The worker manager's door."""
 
+from collections.abc import Sequence
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -16,6 +18,8 @@ class Environment(msgspec.Struct, frozen=True, gc=False):
     id: EnvironmentId
     worker: WorkerId
     version: VersionId
+    provisioned: bool = False
+    """Started ahead of invocations, as a part of its version's provisioned concurrency."""
 
 
 class NoRoom(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +36,53 @@ class HostFailed(msgspec.Struct, frozen=True, gc=False):
 
 StartFailure = FunctionFailure | ThrottleReason | NoRoom | HostFailed
 """Why the environment that an invocation asked for is not coming: its init failed, it may not grow, no room, ..."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """So many environments of a version are to be ready ahead of invocations."""
+
+    version: FunctionVersion
+    n: int
+    order: int
+    """Another one whenever somebody asks anew: what had failed is tried again."""
+
+
+class ProvisionStatus(Enum):
+    """As on AWS."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class Provision(msgspec.Struct, frozen=True, gc=False):
+    """How far a version has come to what is wanted of it."""
+
+    status: ProvisionStatus
+    allocated: int
+    """Environments that count; one that is lost and being replaced does."""
+
+    available: int
+    """Those that are ready."""
+
+    reason: str | None = None
+    """Why it failed."""
+
+
+class Provisioner(Protocol):
+    """Who keeps environments ready ahead of invocations."""
+
+    async def provision(self, function: FunctionKey, wanted: Sequence[Wanted]) -> None:
+        """Of this function these versions are to have environments ready, and no others."""
+        ...
+
+    async def provision_of(self, version: VersionId) -> Provision | None:
+        """How far it has come; None if nothing is wanted of it."""
+        ...
+
+    async def provisioned(self, version: VersionId) -> Provision | None:
+        """As `provision_of`, once it is not in progress any more."""
+        ...
 
 
 class SessionEnd(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +105,7 @@ class DebugSession(DebugObserver, Protocol):
         ...
 
 
-class WorkerManager(Protocol):
+class WorkerManager(Provisioner, Protocol):
     def register(self, holder: "EnvironmentHolder") -> None: ...
 
     async def want(self, frontend: FrontendId, request: RequestId, version: FunctionVersion) -> None:

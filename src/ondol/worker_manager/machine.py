@@ -4,9 +4,9 @@ Pure. The states and what moves between them are one table; an event that the ta
 except where a comment says why it may come late. Timers carry a generation, so that a stale one is ignored.
 """
 
+from collections import deque
+from collections.abc import Iterable
 from enum import Enum
-
-import msgspec
 
 from ondol.model.errors import InvariantError
 from ondol.model.function import FunctionKey, FunctionVersion
@@ -14,7 +14,25 @@ from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, Wor
 from ondol.model.limits import KeepAlive
 from ondol.model.time import SECOND, Instant
 from ondol.placement.api import Demand, Placed, Unplaced
-from ondol.worker_manager.api import Environment, NoRoom, SessionEnd, StartFailure
+from ondol.worker_manager.api import Environment, NoRoom, Provision, SessionEnd, StartFailure, Wanted
+from ondol.worker_manager.commands import (
+    AskGrowth,
+    Command,
+    Dismiss,
+    EndSession,
+    Lend,
+    Offer,
+    Place,
+    Recall,
+    Release,
+    SetTimer,
+    ShutOut,
+    Start,
+    Step,
+    Stop,
+    TellFailure,
+)
+from ondol.worker_manager.provisioned import ProvisionedTargets
 
 
 class State(Enum):
@@ -69,96 +87,11 @@ TRANSITIONS: dict[tuple[State, Happening], State | None] = {
 }
 
 
-class AskGrowth(msgspec.Struct, frozen=True, gc=False):
-    """Ask counting whether this function may have one more environment."""
-
-    environment: EnvironmentId
-    function: FunctionKey
-
-
-class Place(msgspec.Struct, frozen=True, gc=False):
-    demand: Demand
-
-
-class Start(msgspec.Struct, frozen=True, gc=False):
-    environment: EnvironmentId
-    worker: WorkerId
-    version: FunctionVersion
-    cause: RequestId
-    reason: str
-    """Why this worker."""
-
-
-class Lend(msgspec.Struct, frozen=True, gc=False):
-    frontend: FrontendId
-    environment: Environment
-
-
-class Offer(msgspec.Struct, frozen=True, gc=False):
-    """Lend what nobody waits for: an environment with a debugger."""
-
-    frontend: FrontendId
-    environment: Environment
-
-
-class EndSession(msgspec.Struct, frozen=True, gc=False):
-    """Tell who debugs this environment that it is no more, or never comes."""
-
-    environment: EnvironmentId
-    reason: StartFailure | SessionEnd
-
-
-class ShutOut(msgspec.Struct, frozen=True, gc=False):
-    """Let debuggers go from this environment."""
-
-    environment: EnvironmentId
-    worker: WorkerId
-
-
-class TellFailure(msgspec.Struct, frozen=True, gc=False):
-    """Tell the invocation that caused the start why nothing comes of it."""
-
-    frontend: FrontendId
-    request: RequestId
-    version: VersionId
-    failure: StartFailure
-
-
-class Recall(msgspec.Struct, frozen=True, gc=False):
-    frontend: FrontendId
-    environment: EnvironmentId
-    idle_for: int
-
-
-class Stop(msgspec.Struct, frozen=True, gc=False):
-    environment: EnvironmentId
-    worker: WorkerId
-    reason: str
-
-
-class Release(msgspec.Struct, frozen=True, gc=False):
-    """Tell placement that what was committed is free."""
-
-    environment: EnvironmentId
-
-
-class SetTimer(msgspec.Struct, frozen=True, gc=False):
-    """Come back with `timer_due` at `at`."""
-
-    environment: EnvironmentId
-    generation: int
-    at: Instant
-
-
 REPLACED = "its version was replaced"
 SESSION_OVER = "nobody debugs it any more"
 
 LEAVING = frozenset({State.RECALLING, State.STOPPING})
 """States that may end in room for another."""
-
-Command = (
-    AskGrowth | Place | Start | Lend | Offer | TellFailure | EndSession | ShutOut | Recall | Stop | Release | SetTimer
-)
 
 
 class _Environment:
@@ -170,6 +103,7 @@ class _Environment:
         "frontend",
         "generation",
         "id",
+        "provisioned",
         "recalled_for",
         "recalled_idle_for",
         "retired",
@@ -194,6 +128,9 @@ class _Environment:
         self.debugged = False
         """It has a session: kept however long it idles, and started for nobody who waits."""
 
+        self.provisioned = False
+        """As if debugged, but that there are others when it is old."""
+
         self.recalled_for = "it ended by itself"
         self.recalled_idle_for = 0
         self.why_no_room = ""
@@ -212,6 +149,14 @@ class ManagerMachine:
         self._leaving = 0
         """How many environments are in a state of `LEAVING`."""
 
+        self._targets = ProvisionedTargets()
+        self._frontends: deque[FrontendId] = deque()
+        """Who gets provisioned environments, by turns."""
+
+    def joined(self, frontend: FrontendId) -> None:
+        """A frontend can take environments."""
+        self._frontends.append(frontend)
+
     def environments(self) -> list[tuple[EnvironmentId, FunctionVersion, State, WorkerId | None]]:
         """What there is, for those who look."""
         return [(e.id, e.version, e.state, e.worker) for e in self._environments.values()]
@@ -222,9 +167,7 @@ class ManagerMachine:
         self, id: EnvironmentId, frontend: FrontendId, request: RequestId, version: FunctionVersion, now: Instant
     ) -> list[Command]:
         """An invocation waits: one environment for it, whose new name is `id`."""
-        environment = _Environment(id, frontend, request, version, now)
-        self._environments[id] = environment
-        self._by_function.setdefault(version.function, {})[id] = environment
+        self._new(id, frontend, request, version, now)
         return [AskGrowth(id, version.function)]
 
     def debug_wanted(
@@ -235,14 +178,13 @@ class ManagerMachine:
         self._environments[id].debugged = True
         return commands
 
-    def growth(self, id: EnvironmentId, refusal: StartFailure | None) -> list[Command]:
+    def growth(self, id: EnvironmentId, refusal: StartFailure | None, now: Instant) -> list[Command]:
         """Counting answered: `refusal` is None if it may grow."""
         environment = self._environments[id]
         if refusal is not None:
             self._move(environment, Happening.MAY_NOT_GROW)
-            return [self._tell(environment, refusal)]
-        self._move(environment, Happening.MAY_GROW)
-        return [Place(Demand(id, environment.version.memory_mb, environment.version.runtime))]
+            return self._tell(environment, refusal, now)
+        return self._place(environment)
 
     def placed(self, id: EnvironmentId, decision: Placed | Unplaced, now: Instant) -> list[Command]:
         environment = self._environments[id]
@@ -254,7 +196,8 @@ class ManagerMachine:
             return [self._timer(environment, max(now, deadline)), *self._make_room(now)]
         self._move(environment, Happening.PLACED)
         environment.worker = decision.worker
-        start = Start(id, decision.worker, environment.version, environment.cause, decision.reason)
+        cause, provisioned = environment.cause, environment.provisioned
+        start = Start(id, decision.worker, environment.version, cause, decision.reason, provisioned)
         return [start, *self._try_again()]  # what was left by a large one may do for several small ones
 
     def started(self, id: EnvironmentId, now: Instant) -> list[Command]:
@@ -262,18 +205,22 @@ class ManagerMachine:
         if environment is None or environment.worker is None:
             return []  # it ended as soon as it had started, and the worker's word of that came first
         self._move(environment, Happening.STARTED)
-        lent = Environment(id, environment.worker, environment.version.id)
+        lent = Environment(id, environment.worker, environment.version.id, environment.provisioned)
+        if environment.provisioned:
+            old = self._timer(environment, Instant(now + self._keep_alive.age))
+            follow = self._follow(self._targets.ready(environment.version.id, id, now))
+            return [Offer(environment.frontend, lent), old, *follow]
         lend: Command = (Offer if environment.debugged else Lend)(environment.frontend, lent)
         if environment.retired:
             return [lend, *self._recall(environment, 0, REPLACED)]
         return [lend, self._timer(environment, Instant(now + self._keep_alive.idle))]
 
-    def start_failed(self, id: EnvironmentId, failure: StartFailure) -> list[Command]:
+    def start_failed(self, id: EnvironmentId, failure: StartFailure, now: Instant) -> list[Command]:
         environment = self._environments.get(id)
         if environment is None:
             return []
         self._move(environment, Happening.START_FAILED)
-        return [Release(id), self._tell(environment, failure), *self._try_again()]
+        return [Release(id), *self._tell(environment, failure, now), *self._try_again()]
 
     def session_over(self, id: EnvironmentId) -> list[Command]:
         """Nobody debugs it any more."""
@@ -287,6 +234,29 @@ class ManagerMachine:
             return [*shut, *self._recall(environment, 0, SESSION_OVER)]
         return shut
 
+    # Provisioned concurrency
+
+    def provision(self, function: FunctionKey, wanted: Iterable[Wanted], now: Instant) -> list[Command]:
+        """Of this function these versions are to have environments ready ahead of invocations, and no others."""
+        return self._follow(self._targets.want(function, wanted, now))
+
+    def provision_of(self, version: VersionId) -> Provision | None:
+        return self._targets.state(version)
+
+    def begun(self, id: EnvironmentId, version: FunctionVersion, now: Instant) -> list[Command]:
+        """The environment that `Begin` asks for has this name."""
+        if not self._targets.begun(version.id, id):
+            return []
+        frontend = self._frontends[0]
+        self._frontends.rotate(-1)
+        environment = self._new(id, frontend, RequestId(id), version, now)
+        environment.provisioned = True
+        return self._place(environment)
+
+    def woken(self, version: VersionId, now: Instant) -> list[Command]:
+        """The moment that `WakeAt` named has come."""
+        return self._follow(self._targets.woken(version, now))
+
     # Keep-alive, retirement, the end
 
     def timer_due(self, id: EnvironmentId, generation: int, now: Instant) -> list[Command]:
@@ -296,9 +266,11 @@ class ManagerMachine:
         if environment.state is State.WITHOUT_ROOM:
             del self._without_room[id]
             self._move(environment, Happening.WAITED_ENOUGH)
-            return [self._tell(environment, NoRoom(environment.why_no_room))]
+            return self._tell(environment, NoRoom(environment.why_no_room), now)
         if environment.state is not State.LENT or environment.debugged:
             return []
+        if environment.provisioned:
+            return self._follow(self._targets.aged(environment.version.id, id, now))
         if now - environment.born >= self._keep_alive.age:
             return self._recall(environment, 0, "it is old")
         return self._recall(environment, self._keep_alive.idle, "nobody used it")
@@ -325,7 +297,7 @@ class ManagerMachine:
         self._move(environment, Happening.GIVEN_BACK)
         return [Stop(id, environment.worker, environment.recalled_for)]
 
-    def ended(self, id: EnvironmentId) -> list[Command]:
+    def ended(self, id: EnvironmentId, now: Instant) -> list[Command]:
         """The worker says that nothing of it remains. One that never became ready is answered by `start_failed`."""
         environment = self._environments.get(id)
         if environment is None or environment.state is State.STARTING:
@@ -335,7 +307,8 @@ class ManagerMachine:
         forget = [Recall(environment.frontend, id, 0)] if lent else []  # or it would be kept idle, and missed by nobody
         end = SessionEnd(environment.recalled_for, environment.retired)
         over = [EndSession(id, end)] if environment.debugged else []
-        return [Release(id), *forget, *over, *self._try_again()]
+        replace = self._targets.ended(environment.version.id, id, now) if environment.provisioned else []
+        return [Release(id), *forget, *over, *self._try_again(), *self._follow(replace)]
 
     def retired(self, function: FunctionKey, current: frozenset[VersionId]) -> list[Command]:
         """Only these versions of the function are current: environments of others take no more invocations."""
@@ -360,7 +333,8 @@ class ManagerMachine:
         if self._leaving >= len(self._without_room):
             return []
         for environment in self._environments.values():
-            if environment.state is State.LENT and not environment.retired and not environment.debugged:
+            kept = environment.retired or environment.debugged or environment.provisioned
+            if environment.state is State.LENT and not kept:
                 if environment.ask_for_room_at > now:
                     return []
                 del self._environments[environment.id]
@@ -380,6 +354,13 @@ class ManagerMachine:
 
     # Inside
 
+    def _new(
+        self, id: EnvironmentId, frontend: FrontendId, request: RequestId, version: FunctionVersion, now: Instant
+    ) -> _Environment:
+        environment = self._environments[id] = _Environment(id, frontend, request, version, now)
+        self._by_function.setdefault(version.function, {})[id] = environment
+        return environment
+
     def _move(self, environment: _Environment, happening: Happening) -> None:
         try:
             state = TRANSITIONS[environment.state, happening]
@@ -395,10 +376,39 @@ class ManagerMachine:
         if not siblings:
             del self._by_function[environment.version.function]
 
-    def _tell(self, environment: _Environment, failure: StartFailure) -> Command:
+    def _place(self, environment: _Environment) -> list[Command]:
+        self._move(environment, Happening.MAY_GROW)
+        return [Place(Demand(environment.id, environment.version.memory_mb, environment.version.runtime))]
+
+    def _tell(self, environment: _Environment, failure: StartFailure, now: Instant) -> list[Command]:
+        if environment.provisioned:
+            return self._follow(self._targets.failed(environment.version.id, environment.id, failure, now))
         if environment.debugged:
-            return EndSession(environment.id, SessionEnd(REPLACED, True) if environment.retired else failure)
-        return TellFailure(environment.frontend, environment.cause, environment.version.id, failure)
+            return [EndSession(environment.id, SessionEnd(REPLACED, True) if environment.retired else failure)]
+        return [TellFailure(environment.frontend, environment.cause, environment.version.id, failure)]
+
+    def _follow(self, steps: Iterable[Step]) -> list[Command]:
+        """What follows from what the targets say."""
+        commands: list[Command] = []
+        for step in steps:
+            if not isinstance(step, Dismiss):
+                commands.append(step)
+                continue
+            environment = self._environments.get(step.environment)
+            if environment is not None:
+                commands += self._dismiss(environment, step.reason)
+        return commands
+
+    def _dismiss(self, environment: _Environment, reason: str) -> list[Command]:
+        """Have it end, if that has not begun; where it is being placed, it is dismissed once it is ready."""
+        if environment.state is State.LENT:
+            return self._recall(environment, 0, reason)
+        if environment.state is State.STARTING and environment.worker is not None:
+            return [Stop(environment.id, environment.worker, reason)]
+        if environment.state is State.WITHOUT_ROOM:
+            del self._without_room[environment.id]
+            self._move(environment, Happening.WAITED_ENOUGH)
+        return []
 
     def _recall(self, environment: _Environment, idle_for: int, reason: str) -> list[Command]:
         self._move(environment, Happening.RECALL)

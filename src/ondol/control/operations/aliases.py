@@ -5,24 +5,32 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from ondol.control import paging
+from ondol.control.alias_moves import AliasMoves
 from ondol.control.aliases import describe_alias, pointed
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
+from ondol.control.claims import Claims
 from ondol.control.holders import Holders
 from ondol.control.lifecycle import require_revision
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of
 from ondol.control.permissions import without_policy
-from ondol.control.records import AliasRecord, Edit
+from ondol.control.provisioned import arrived, led, without_config
+from ondol.control.records import AliasRecord, Edit, FunctionRecord
 from ondol.control.registry import Registry
 from ondol.model.errors import ResourceConflict, ResourceNotFound
+from ondol.model.function import FunctionKey
 
 
 class AliasOperations:
     """A change is answered once it decides where every invocation goes that starts from then on."""
 
-    def __init__(self, registry: Registry, holders: Holders, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, registry: Registry, holders: Holders, claims: Claims, moves: AliasMoves, new_id: Callable[[], str]
+    ) -> None:
         self._registry = registry
         self._holders = holders
+        self._claims = claims
+        self._moves = moves
         self._new_id = new_id
 
     def table(self) -> Operations:
@@ -82,11 +90,12 @@ class AliasOperations:
             record = stored.record
             before = record.aliases[name]
             require_revision(before.revision_id, parameters.get("RevisionId"))
-            alias = replace(pointed(record, key, before, parameters), revision_id=self._new_id())
+            after = pointed(record, key, arrived(before) if before.moving else before, parameters)
+            alias = led(record, name, before, replace(after, revision_id=self._new_id()), "RoutingConfig" in parameters)
             return Edit(replace(record, aliases={**record.aliases, name: alias}))
 
         stored = existing(key, await self._registry.change(key, decide))
-        await self._holders.announce(key)
+        await self._tell(key, stored.record, name)
         return describe_alias(key, name, stored.record.aliases[name])
 
     async def delete(self, caller: Caller, parameters: Parameters) -> Answer:
@@ -100,8 +109,16 @@ class AliasOperations:
             aliases = {name: alias for name, alias in record.aliases.items() if name != gone}
             event_invokes = {name: invoke for name, invoke in record.event_invokes.items() if name != gone}
             policies = without_policy(record.policies, gone)
+            record = without_config(record, gone)
             return Edit(replace(record, aliases=aliases, event_invokes=event_invokes, policies=policies))
 
         await self._registry.change(key, decide)
-        await self._holders.announce(key)
+        await self._claims.shrunk(key)
         return {}
+
+    async def _tell(self, key: FunctionKey, record: FunctionRecord, name: str) -> None:
+        if name in record.provisioned:
+            await self._claims.grown(key)
+            self._moves.start(key)
+        else:
+            await self._holders.announce(key)

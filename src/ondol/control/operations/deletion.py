@@ -1,23 +1,23 @@
 """Delete functions, and versions of them."""
 
-from ondol.control.api import Caller, ConcurrencyKeeper, Retirer
+from ondol.control.api import Caller, Retirer
 from ondol.control.catalog import Stored
+from ondol.control.claims import Claims
 from ondol.control.holders import Holders
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of
 from ondol.control.records import Edit
 from ondol.control.registry import Registry
-from ondol.control.reservations import tell_reservation
 from ondol.control.versions import without
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.function import LATEST, FunctionKey
 
 
 class DeleteOperations:
-    def __init__(self, registry: Registry, holders: Holders, retirer: Retirer, concurrency: ConcurrencyKeeper) -> None:
+    def __init__(self, registry: Registry, holders: Holders, retirer: Retirer, claims: Claims) -> None:
         self._registry = registry
         self._holders = holders
         self._retirer = retirer
-        self._concurrency = concurrency
+        self._claims = claims
 
     def table(self) -> Operations:
         return {"DeleteFunction": self.delete}
@@ -44,8 +44,8 @@ class DeleteOperations:
         await self._registry.change(key, decide)
         await self._holders.forget(key)
         # By now there may be another function of this name.
-        await self._retirer.retire(await self._holders.announce(key), key)
-        await tell_reservation(self._registry.catalog, self._concurrency, key)
+        await self._claims.shrunk(key)
+        await self._retirer.retire(self._holders.current(key), key)
 
     async def _delete_version(self, key: FunctionKey, number: str) -> None:
         def decide(stored: Stored | None) -> Edit | None:
@@ -53,4 +53,5 @@ class DeleteOperations:
             return Edit(without(record, number)) if number in record.versions else None
 
         await self._registry.change(key, decide)
-        await self._retirer.retire(await self._holders.announce(key), key)
+        await self._claims.shrunk(key)
+        await self._retirer.retire(self._holders.current(key), key)
