@@ -287,6 +287,24 @@ def test_what_comes_with_an_alias_is_the_aliass() -> None:
     assert values["A"].endswith(":function:shop-Hello:live") and values["U"] == Attribute("HelloUrl", "FunctionUrl")
 
 
+def test_a_broker_is_mapped_with_its_queue_and_its_secret() -> None:
+    properties = """
+      Events:
+        Jobs:
+          Type: MQ
+          Properties:
+            Broker: arn:aws:mq:us-east-1:000000000000:broker:b:b-1
+            Queues: [jobs]
+            SourceAccessConfigurations: [{Type: BASIC_AUTH, URI: "arn:aws:secretsmanager:us-east-1:0:secret:s"}]
+"""
+    mapping = step(plan(function(properties)), "HelloJobs").members
+    assert (mapping["Queues"], mapping["EventSourceArn"]) == (
+        ["jobs"],
+        "arn:aws:mq:us-east-1:000000000000:broker:b:b-1",
+    )
+    assert mapping["SourceAccessConfigurations"][0]["Type"] == "BASIC_AUTH"
+
+
 def test_apis_of_their_own_have_their_stages_and_their_cors() -> None:
     properties = """
       Events:

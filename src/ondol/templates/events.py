@@ -16,8 +16,9 @@ from ondol.templates.values import UNKNOWN, Attribute, joined
 
 _MAPPED = (
     *("FilterCriteria", "ScalingConfig", "ProvisionedPollerConfig", "DestinationConfig"),
-    *("SourceAccessConfigurations", "MetricsConfig"),
+    "MetricsConfig",
 )
+_MAPPED_LISTS = ("FunctionResponseTypes", "Queues", "SourceAccessConfigurations")
 _MAPPED_NUMBERS = (
     *("BatchSize", "MaximumBatchingWindowInSeconds", "MaximumRecordAgeInSeconds", "MaximumRetryAttempts"),
     *("ParallelizationFactor", "TumblingWindowInSeconds"),
@@ -102,7 +103,7 @@ def _mapping(source: str) -> EventSteps:
         arn = properties.text(source, required=True)
         given: dict[str, Any] = {name: properties.number(name) for name in _MAPPED_NUMBERS}
         given |= {name: properties.object(name) for name in _MAPPED}
-        given["FunctionResponseTypes"] = properties.items("FunctionResponseTypes") or None
+        given |= {name: properties.items(name) or None for name in _MAPPED_LISTS}
         given["BisectBatchOnFunctionError"] = properties.flag("BisectBatchOnFunctionError")
         given["StartingPosition"] = properties.known("StartingPosition")
         given["StartingPositionTimestamp"] = properties.number("StartingPositionTimestamp")
@@ -127,5 +128,6 @@ _EVENTS: Mapping[str, EventSteps] = {
     "SQS": _mapping("Queue"),
     "Kinesis": _mapping("Stream"),
     "DynamoDB": _mapping("Stream"),
+    "MQ": _mapping("Broker"),
     **TRIGGERS,
 }
