@@ -12,7 +12,7 @@ from ondol.durable.api import Failed, Ran, Refused, Run, RunOutcome, Start
 from ondol.durable.service import DurableService
 from ondol.events.api import Event
 from ondol.events.api import Failed as EventFailed
-from ondol.model.errors import CallerError, ResourceNotFound
+from ondol.model.errors import CallerError, PlatformError, ResourceNotFound
 from ondol.model.function import DurableSettings, FunctionKey, FunctionVersion, LogSettings
 from ondol.model.ids import AccountId, CodeDigest, Region, RequestId, VersionId
 from ondol.model.limits import DurableSchedule
@@ -20,7 +20,7 @@ from ondol.model.time import WallTime
 from ondol.simulator.virtual_time import VirtualClock, VirtualTimeLoop
 from ondol.simulator.virtual_time import run as run_virtually
 from ondol.store.memory import MemoryStore
-from ondol.store.protocol import StoreError
+from ondol.store.protocol import Change, Entry, StoreError, Subscription
 
 ACCOUNT, REGION = AccountId("123456789012"), Region("eu-west-1")
 CALLER = Caller(ACCOUNT, REGION)
@@ -61,6 +61,38 @@ class BreakingStore(MemoryStore):
         return await super().put(key, value, expect)
 
 
+class Handle:
+    """A process's own way to the store, which is cut when it is killed."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.dead = False
+
+    async def get(self, key: str) -> Entry | None:
+        return await self._store.get(key)
+
+    async def put(self, key: str, value: bytes, expect: int | None = None) -> int:
+        self._check()
+        return await self._store.put(key, value, expect)
+
+    async def delete(self, key: str, expect: int | None = None) -> None:
+        self._check()
+        await self._store.delete(key, expect)
+
+    async def list(self, prefix: str) -> list[tuple[str, Entry]]:
+        return await self._store.list(prefix)
+
+    async def watch(self, prefix: str, on_change: Callable[[Change], None]) -> Subscription:
+        return await self._store.watch(prefix, on_change)
+
+    async def close(self) -> None:
+        self.dead = True
+
+    def _check(self) -> None:
+        if self.dead:
+            raise StoreError("this process is dead")
+
+
 class Invocation:
     """What a function was invoked with, and what it can say."""
 
@@ -98,14 +130,16 @@ class World:
         self.function = function
         self.plain: Callable[[bytes], RunOutcome] = Ran
         self.invocations: list[Invocation] = []
+        self.running: set[asyncio.Future[Answer]] = set()
         self.buried: list[tuple[bytes, bytes]] = []
         self.known = {"fn": version(), "plain": version("plain", durable=False)}
         self._numbers = itertools.count()
+        self.handle = Handle(self.store)
         self.service = self._made()
 
     def _made(self) -> DurableService:
         return DurableService(
-            store=self.store,
+            store=self.handle,
             runner=self,
             clock=self.clock,
             schedule=DurableSchedule(),
@@ -118,8 +152,13 @@ class World:
 
     async def killed_and_started(self) -> None:
         """As kill -9 of ondol: what has not been written never was."""
+        await self.handle.close()
+        for running in self.running:
+            running.cancel()
+        self.running.clear()
         await self.service.pause()
         await self.service.close()
+        self.handle = Handle(self.store)
         self.service = self._made()
         await self.open()
 
@@ -149,9 +188,13 @@ class World:
             return self.plain(run.payload)
         invocation = Invocation(self, run.payload, run.request)
         self.invocations.append(invocation)
+        running = asyncio.ensure_future(self.function(invocation))
+        self.running.add(running)
         try:
-            answer = await self.function(invocation)
-        except (Crash, CallerError):
+            answer = await running
+        except asyncio.CancelledError:
+            return Refused("killed", started=True)
+        except (Crash, CallerError, PlatformError):
             return Failed(b'{"errorType": "Runtime.ExitError", "errorMessage": "it died"}')
         return Ran(msgspec.json.encode(answer))
 

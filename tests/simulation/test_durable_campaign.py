@@ -28,6 +28,8 @@ from ondol.model.errors import PlatformError
 
 EXECUTIONS = 5
 LENGTH = 8
+CHILD = "sws"
+"""What the execution of a chained invocation does."""
 
 
 class Campaign:
@@ -35,7 +37,7 @@ class Campaign:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.plans = {f"n{n}": [self.chance.choice("sswkcr") for _ in range(LENGTH)] for n in range(EXECUTIONS)}
+        self.plans = {f"n{n}": [self.chance.choice("sswkcrd") for _ in range(LENGTH)] for n in range(EXECUTIONS)}
         self.done: set[tuple[str, str]] = set()
         self.again: set[tuple[str, str]] = set()
         self.callbacks: set[str] = set()
@@ -45,7 +47,7 @@ class Campaign:
 
     async def play(self, it: Invocation) -> Answer:
         name = it.arn.split("/")[-2]
-        for number, what in enumerate(self.plans[name]):
+        for number, what in enumerate(self.plans.get(name, CHILD)):
             if not await self.one(it, name, f"{what}{number}", what):
                 return PENDING
         return succeeded(f'"{name}"')
@@ -61,7 +63,7 @@ class Campaign:
             return await self.retried(it, id)
         if id not in it.operations:
             updates = {"w": wait(id, self.chance.randrange(1, 60)), "k": callback(id), "c": chained(id, "plain", "7")}
-            await it.say(updates[what])
+            await it.say(updates.get(what) or chained(id, "fn:1", "8"))
         operation = it.operations[id]
         if what == "k" and operation["Status"] == "STARTED":
             self.callbacks.add(operation["CallbackDetails"]["CallbackId"])

@@ -400,6 +400,33 @@ def test_a_child_answers_its_parent_whenever_ondol_is_killed(kill_after_s: float
     run(main())
 
 
+def test_a_child_that_had_ended_when_ondol_was_killed_answers_its_parent_afterwards() -> None:
+    async def main() -> None:
+        play = chain_to("fn:1")
+
+        async def function(it: Invocation) -> Answer:
+            answer = await play(it)
+            if answer == succeeded('"from the child"'):
+                # Its last step and its head are written; that its parent is told is not.
+                world.store.fail_at = world.store.writes + 3
+            return answer
+
+        world = World(function)
+        await world.open()
+        execution = await world.start("parent")
+        await asyncio.sleep(70)
+        assert (await world.get(execution))["Status"] == "RUNNING"
+        world.store.fail_at = None
+        await world.killed_and_started()
+        assert (await until_ended(world, execution))["Result"] == """{'Result': '"from the child"'}"""
+        assert await world.events(execution) == [
+            *("ExecutionStarted", "ChainedInvokeStarted", "InvocationCompleted", "ChainedInvokeSucceeded"),
+            *("InvocationCompleted", "ExecutionSucceeded"),
+        ]
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("outcome", "answer"),
     [

@@ -51,12 +51,15 @@ class Journal:
         await self._store.put(head_key(head), encode(head))
 
     async def append(self, execution: str, number: int, step: Step) -> None:
-        """Keep a step; `number` is how many there are before it."""
+        """Keep a step; `number` is how many there are before it.
+
+        Raises `RevisionConflict` if somebody else has written that one: whoever lost the execution changes nothing.
+        """
         large = any(len(operation.result or operation.input or "") > _SLOW_BYTES for operation in step.operations)
         value = await asyncio.to_thread(encode, step) if large else encode(step)
         parts = split(value)
         for part in range(len(parts) - 1, -1, -1):
-            await self._store.put(part_key(execution, number, part), parts[part])
+            await self._store.put(part_key(execution, number, part), parts[part], None if part else 0)
 
     async def steps(self, execution: str) -> AsyncIterator[Step]:
         """All of them, in order."""

@@ -19,7 +19,7 @@ from ondol.durable.records import Operation
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.ids import RequestId
 from ondol.model.time import Clock, WallTime
-from ondol.store.protocol import StoreError
+from ondol.store.protocol import RevisionConflict, StoreError
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Life:
             if decision.step is not None:
                 try:
                     await around.journal.append(execution.head.id, execution.steps, decision.step)
-                except StoreError as error:
+                except (StoreError, RevisionConflict) as error:
                     raise PlatformError(
                         f"{execution.head.arn} was not changed: {error}", Outcome.NOT_STARTED
                     ) from error
