@@ -3,8 +3,6 @@
 Source: developer guide, "Invoking Lambda durable functions"; texts as others have recorded them.
 """
 
-import asyncio
-
 import msgspec
 
 from ondol.background import Background
@@ -45,8 +43,6 @@ class DurableInvocations:
             failure, result = await self.result(arn)
         except OndolError as error:
             client.refuse(error)
-            return
-        except asyncio.CancelledError:
             return
         client.write(result)
         client.finish(failure, b"")
