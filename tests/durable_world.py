@@ -188,11 +188,14 @@ class World:
             return self.plain(run.payload)
         invocation = Invocation(self, run.payload, run.request)
         self.invocations.append(invocation)
+        service = self.service
         running = asyncio.ensure_future(self.function(invocation))
         self.running.add(running)
         try:
             answer = await running
         except asyncio.CancelledError:
+            if self.service is service:
+                raise
             return Refused("killed", started=True)
         except (Crash, CallerError, PlatformError):
             return Failed(b'{"errorType": "Runtime.ExitError", "errorMessage": "it died"}')

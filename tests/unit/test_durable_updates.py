@@ -34,8 +34,8 @@ class Talk:
         asked = Checkpoint(self.token or "", updates, None)
         now = WallTime(NOW + int(after_s * 1000))
         decision = self.execution.checkpoint(asked, TARGETS, now)
-        assert decision.step is not None
-        self.steps.append(decision.step)
+        if decision.step is not None:
+            self.steps.append(decision.step)
         taken = self.execution.commit(decision, asked)
         self.token = taken.token
         return [(operation.id, operation.stage.value) for operation in taken.operations]
@@ -138,6 +138,15 @@ def test_how_operations_go_on() -> None:
         *("StepStarted", "WaitStarted", "StepFailed", "StepStarted", "StepSucceeded", "WaitSucceeded"),
         *("WaitStarted", "WaitCancelled"),
     ]
+
+
+def test_a_question_without_news_writes_nothing_and_takes_its_token() -> None:
+    talk = Talk()
+    talk.say(*BEGUN)
+    token, steps = talk.token, len(talk.steps)
+    assert talk.say() == []
+    assert talk.token != token
+    assert len(talk.steps) == steps
 
 
 def test_a_checkpoint_that_ends_the_execution_has_no_next_one() -> None:

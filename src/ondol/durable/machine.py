@@ -119,6 +119,9 @@ class Execution:
 
         self.steps = 0
         self.turn: Turn | None = None
+        self._checkpoints = 0
+        """Of the invocation under way."""
+
         self._schedule = schedule
         self._waiting: dict[str, None] = {}
         self._untold: dict[str, None] = {}
@@ -204,14 +207,15 @@ class Execution:
         self._untold.clear()
         self._withheld = self._told_late = False
         self._last = None
-        return self._token(self.progress.checkpoints)
+        self._checkpoints = 0
+        return self._token(0)
 
     def check_token(self, text: str) -> None:
         """Raises `InvalidParameterValue` unless it is the current one of this execution."""
         token = read_token(text)
         if token is not None and token.execution != self.head.id:
             raise InvalidParameterValue("Checkpoint token is not valid for the durable execution ARN")
-        if token is None or self.closed or self.turn is None or text != self._token(self.progress.checkpoints):
+        if token is None or self.closed or self.turn is None or text != self._token(self._checkpoints):
             raise InvalidParameterValue("Invalid checkpoint token")
 
     def checkpoint(self, asked: Checkpoint, targets: Targets, now: WallTime) -> Decision[Taken]:
@@ -227,11 +231,10 @@ class Execution:
         late = bool(self._untold)
         if not ends:
             late |= fire(draft, self._waiting)
-        draft.change(checkpoints=draft.progress.checkpoints + 1)
-        if asked.updates:
+        if asked.updates and draft.progress.failures:
             draft.change(failures=0)
         pauses = self._pauses(draft)
-        token = None if ends or pauses else self._token(draft.progress.checkpoints)
+        token = None if ends or pauses else self._token(self._checkpoints + 1)
         changed = {**self._untold, **dict.fromkeys(operation.id for operation in draft.changed)}
         operations = tuple(operation for id in changed if (operation := draft.get(id)) is not None)
         return Decision(draft.step(), Taken(token, operations), told=True, late=late)
@@ -429,9 +432,10 @@ class Execution:
         if decision.told:
             self._untold.clear()
             self._told_late |= decision.late
+            self._checkpoints += 1
         if decision.over:
             self.turn = self._last = None
-        if asked is not None and isinstance(decision.answer, Taken) and decision.step is not None:
+        if asked is not None and isinstance(decision.answer, Taken) and decision.told:
             self._withheld = decision.answer.token is None
             self._last = None if self._withheld else (asked, decision.answer)
         return decision.answer

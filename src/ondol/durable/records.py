@@ -158,7 +158,6 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
     phase: Phase
     deadline: WallTime
-    checkpoints: int = 0
     events: int = 0
     """Of the history, so far."""
 
