@@ -95,7 +95,12 @@ def listings(client: Any, door: OndolProcess) -> dict[str, Listing]:
     executions = [run_durable(client, f"e{number}")["DurableExecutionArn"] for number in numbers]
     history = client.get_durable_execution_history(DurableExecutionArn=executions[0])["Events"]
     aliases = [f"a{number}" for number in numbers]
-    return {
+    provisioned = "ListProvisionedConcurrencyConfigs"
+    if provisioned in SERVED:
+        for alias in aliases:
+            client.put_provisioned_concurrency_config(**named, Qualifier=alias, ProvisionedConcurrentExecutions=1)
+    listings = {
+        provisioned: Listing(named, [f"{arn}:{alias}" for alias in aliases], function_arn),
         "ListDurableExecutionsByFunction": Listing(
             {"FunctionName": DURABLE}, executions, lambda item: item["DurableExecutionArn"]
         ),
@@ -119,6 +124,7 @@ def listings(client: Any, door: OndolProcess) -> dict[str, Listing]:
             {"CodeSigningConfigArn": signing[0]}, [f"{arn}-{number}" for number in numbers[1:]], str
         ),
     }
+    return {operation: listing for operation, listing in listings.items() if operation not in UNSERVED}
 
 
 def run_durable(client: Any, name: str) -> dict[str, Any]:
