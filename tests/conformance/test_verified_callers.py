@@ -541,10 +541,15 @@ def test_code_in_a_function_calls_with_its_own_credentials_and_nobody_else_does(
 import boto3, os
 def h(event, context):
     boto3.client("lambda").invoke(FunctionName="echo")
+    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    s3.put_object(Bucket="b", Key="from-a-function", Body=b"x" * 9_000_000)
+    s3.get_object(Bucket="b", Key="from-a-function")
     return [os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
 """
     create(client, "calls", code, MemorySize=1769, Timeout=20)
     access_key, secret, token = invoke(client, "calls")[1]
+    stored = [body for method, path, body in store.kept if (method, path) == ("PUT", "/b/from-a-function")]
+    assert [len(body) >= 9_000_000 for body in stored] == [True]
     stolen = Key(access_key, secret).client(ondol, aws_session_token=token)
     assert error_of(stolen.list_functions)["Error"]["Code"] == "UnrecognizedClientException"
 

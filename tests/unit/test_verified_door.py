@@ -13,7 +13,7 @@ from http_probe import MonotonicClock, Reply, Serving, on_both_loops, serving
 from ondol.aws.sigv4 import Credentials as SigningCredentials
 from ondol.aws.sigv4 import sign
 from ondol.callers.api import Credential, Right
-from ondol.frontend import verified_door
+from ondol.frontend import verifier
 from ondol.frontend.verified_door import VerifiedDoor
 from ondol.http import Request, Response
 from ondol.model.errors import InvalidSignature, PlatformError
@@ -88,7 +88,7 @@ BODY = b"x" * 100_000
 
 @on_both_loops
 def test_so_much_is_held_for_strangers_and_no_more(run, monkeypatch):
-    monkeypatch.setattr(verified_door, "HELD_BYTES", 250_000)
+    monkeypatch.setattr(verifier, "HELD_BYTES", 250_000)
 
     async def scenario():
         async with serving(answering(VerifiedDoor(OneCaller(), MonotonicClock()), passing=False)) as running:
@@ -133,7 +133,7 @@ def test_the_last_piece_is_held_back_until_the_hash_is_known():
     async def passed(texts: list[bytes], declared: bytes) -> list[bytes]:
         came = []
         try:
-            async for piece in verified_door._compared(pieces(*texts), hashlib.sha256(declared).hexdigest()):
+            async for piece in verifier._compared(pieces(*texts), hashlib.sha256(declared).hexdigest()):
                 came.append(piece)
         except InvalidSignature:
             came.append(b"refused")

@@ -5,14 +5,14 @@ on, and a signature over all of it. With that it may invoke and read, say how fa
 function has come, complete callbacks, and use the logs and STS, in its own account; what changes functions is refused.
 """
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 
 from ondol.aws.identity import Caller
 from ondol.aws.session import Session, Sessions
-from ondol.aws.sigv4 import Scope, SignedRequest, claim_of, verify
-from ondol.http import BodyTooLarge, Request
-from ondol.model.errors import AccessDenied, RequestEntityTooLarge, UnrecognizedClient
+from ondol.aws.sigv4 import Claim, Scope, claim_of
+from ondol.frontend.verifier import Verifier
+from ondol.http import Request
+from ondol.model.errors import AccessDenied, UnrecognizedClient
 from ondol.model.ids import EnvironmentId, Region
 from ondol.model.time import Clock
 
@@ -30,7 +30,7 @@ class SandboxDoor:
 
     def __init__(self, sessions: Sessions, clock: Clock) -> None:
         self._sessions = sessions
-        self._clock = clock
+        self._verifier = Verifier(clock)
 
     async def verified(self, environment: EnvironmentId, request: Request) -> tuple[Session, Scope]:
         """Who signed this request, and for what; its body is whole then.
@@ -38,17 +38,26 @@ class SandboxDoor:
         Raises `UnrecognizedClient`, what `claim_of` and `verify` raise, and `RequestEntityTooLarge`.
         """
         claim = claim_of(request.headers, "")
+        session = self._session(environment, claim)
+        secret = self._sessions.secret(claim.token)
+        await self._verifier.verify_whole(claim, secret, request, limit=LARGEST_REQUEST, what="code in a function")
+        return session, claim.scope
+
+    async def verified_passing(
+        self, environment: EnvironmentId, request: Request
+    ) -> tuple[Caller, AsyncIterable[bytes]]:
+        """Who signed this request, which goes on to another server, and its body, as of `Verifier.verify_passing`."""
+        claim = claim_of(request.headers, request.query)
+        session = self._session(environment, claim)
+        secret = self._sessions.secret(claim.token)
+        body = await self._verifier.verify_passing(claim, secret, request, limit=LARGEST_REQUEST)
+        return caller_as(session, claim.scope), body
+
+    def _session(self, environment: EnvironmentId, claim: Claim) -> Session:
         session = self._sessions.read(claim.token, claim.scope.access_key)
         if session is None or session.environment != environment:
             raise UnrecognizedClient("The security token included in the request is invalid.")
-        try:
-            body = await request.body.read(LARGEST_REQUEST)
-        except BodyTooLarge as error:
-            raise RequestEntityTooLarge(f"Request must be smaller than {LARGEST_REQUEST} bytes") from error
-        digest = hashlib.sha256(body).hexdigest()
-        signed = SignedRequest(request.method, request.path, request.query, request.headers, digest)
-        verify(claim, signed, self._sessions.secret(claim.token), self._clock.wall())
-        return session, claim.scope
+        return session
 
 
 def caller_as(session: Session, scope: Scope) -> Caller:

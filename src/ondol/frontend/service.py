@@ -41,7 +41,8 @@ from ondol.frontend.targets import Targets
 from ondol.frontend.template_api import TemplateApi, serves_templates
 from ondol.frontend.url_address import Front, address_of
 from ondol.frontend.url_api import UrlApi
-from ondol.frontend.verified_door import QUICK_BYTES, Claimed, VerifiedDoor
+from ondol.frontend.verified_door import Claimed, VerifiedDoor
+from ondol.frontend.verifier import QUICK_BYTES
 from ondol.http import Certificate, HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
 from ondol.model.errors import (
@@ -333,6 +334,10 @@ class FrontendService:
         if claimed.service not in OWN and not self._verifies:
             # The server that this goes on to judges for itself who may call it.
             await self._others.serve(claimed.service, caller_of(claimed), request_id, request, response, sandboxed=True)
+            return
+        if claimed.service not in OWN:
+            caller, body = await door.verified_passing(environment, request)
+            await self._others.serve(claimed.service, caller, request_id, request, response, body=body, sandboxed=True)
             return
         session, scope = await door.verified(environment, request)
         caller = caller_as(session, scope)
