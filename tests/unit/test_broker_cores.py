@@ -63,7 +63,10 @@ def test_a_brokers_arn_is_a_source() -> None:
 
 
 def test_a_record_has_what_amqp_has() -> None:
-    properties = {"headers": {"when": datetime(2026, 7, 4, 15, 5, 9, tzinfo=UTC), "raw": b"\xff", "list": ["a", 1]}}
+    properties = {
+        "headers": {"when": datetime(2026, 7, 4, 15, 5, 9, tzinfo=UTC), "raw": b"\xff", "list": ["a", 1]},
+        "cluster_id": "",
+    }
     message = message_of(7, True, properties, b"\xff\x00")
     assert (message.tag, message.text) == (7, None)
     record = json.loads(message.body)
@@ -72,7 +75,7 @@ def test_a_record_has_what_amqp_has() -> None:
         "raw": {"bytes": [255]},
         "list": [{"bytes": [97]}, 1],
     }
-    assert record["basicProperties"]["bodySize"] == 2
+    assert (record["basicProperties"]["bodySize"], record["basicProperties"]["clusterId"]) == (2, None)
     assert (record["redelivered"], record["data"]) == (True, "/wA=")
     event = json.loads(event_of(ARN, "q", "/v", [message.body, message.body]))
     assert event["eventSource"] == "aws:rmq"

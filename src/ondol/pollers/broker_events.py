@@ -40,7 +40,7 @@ def message_of(tag: int, redelivered: bool, properties: Mapping[str, Any], sent:
             "type": properties.get("message_type"),
             "userId": properties.get("user_id"),
             "appId": properties.get("app_id"),
-            "clusterId": properties.get("cluster_id"),
+            "clusterId": properties.get("cluster_id") or None,
             "bodySize": len(sent),
         },
         "redelivered": redelivered,
