@@ -190,6 +190,7 @@ def test_an_alias_with_a_url_follows_the_code(door: OndolProcess, tmp_path: Path
       AutoPublishAlias: live
       FunctionUrlConfig: {AuthType: NONE, Cors: {AllowOrigins: ["*"]}}
       EventInvokeConfig: {MaximumRetryAttempts: 1}
+      ProvisionedConcurrencyConfig: {ProvisionedConcurrentExecutions: 1}
 Outputs: {Url: {Value: !GetAtt HelloUrl.FunctionUrl}, Version: {Value: !Ref Hello.Version}}
 """
     said = deployed(door, template(tmp_path, HELLO + more, "aliased"))

@@ -287,6 +287,13 @@ def test_what_comes_with_an_alias_is_the_aliass() -> None:
     assert values["A"].endswith(":function:shop-Hello:live") and values["U"] == Attribute("HelloUrl", "FunctionUrl")
 
 
+def test_environments_are_kept_ready_for_an_alias() -> None:
+    config = "      ProvisionedConcurrencyConfig: {ProvisionedConcurrentExecutions: 2}"
+    made = step(plan(function(f"      AutoPublishAlias: live\n{config}")), "HelloProvisionedConcurrency")
+    assert (made.name, made.members["ProvisionedConcurrentExecutions"]) == ("shop-Hello:live", 2)
+    assert "AutoPublishAlias beside it" in refused(function(config))[0][1]
+
+
 def test_a_broker_is_mapped_with_its_queue_and_its_secret() -> None:
     properties = """
       Events:

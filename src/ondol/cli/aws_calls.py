@@ -9,6 +9,7 @@ from ondol.cli.failure import CommandFailed
 _MISSING = frozenset(
     {
         *("ResourceNotFoundException", "NotFound", "NotFoundException", "NoSuchBucket", "404", "ResourceNotFound"),
+        "ProvisionedConcurrencyConfigNotFoundException",
         *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NoSuchEntity"),
     }
 )

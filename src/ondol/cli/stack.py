@@ -155,6 +155,8 @@ class StackRun:
                 self.known[Attribute(step.id, "FunctionUrl")] = url
             case Kind.API:
                 done = self._make_api(step, members)
+            case Kind.PROVISIONED:
+                done = functions.provisioned(members)
             case Kind.EVENT_INVOKE:
                 done = functions.event_invoke(members)
             case Kind.PERMISSION:

@@ -131,6 +131,14 @@ class StackFunctions:
             time.sleep(_POLL_S)
         raise CommandFailed(f"Version {version} of {function} was not ready after {_MAPPING_WITHIN_S:.0f} s.")
 
+    def provisioned(self, members: Mapping[str, Any]) -> str:
+        current = self._aws.find("lambda", "GetProvisionedConcurrencyConfig", _named(members))
+        wanted = members["ProvisionedConcurrentExecutions"]
+        if current is not None and current["RequestedProvisionedConcurrentExecutions"] == wanted:
+            return UNCHANGED
+        self._aws("lambda", "PutProvisionedConcurrencyConfig", members)
+        return CREATED if current is None else UPDATED
+
     def event_invoke(self, members: Mapping[str, Any]) -> str:
         named = _named(members)
         current = self._aws.find("lambda", "GetFunctionEventInvokeConfig", named)

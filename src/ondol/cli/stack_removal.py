@@ -34,6 +34,7 @@ class StackRemoval:
             Kind.API: self._api,
             Kind.URL: lambda name: self._of_function("DeleteFunctionUrlConfig", name),
             Kind.EVENT_INVOKE: lambda name: self._of_function("DeleteFunctionEventInvokeConfig", name),
+            Kind.PROVISIONED: lambda name: self._of_function("DeleteProvisionedConcurrencyConfig", name),
             Kind.ALIAS: self._alias,
             Kind.FUNCTION: lambda name: self._gone("lambda", "DeleteFunction", {"FunctionName": name}),
             Kind.LAYER: self._layer,

@@ -81,6 +81,7 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
         retain=resource.retain,
     )
     steps = [step, *_alias_steps(function, properties)]
+    steps += _provisioned_steps(function, properties)
     steps += _url_steps(function, properties)
     steps += _event_invoke_steps(function, properties)
     for event_id, event in properties.each("Events"):
@@ -149,6 +150,22 @@ def _alias_steps(function: MadeFunction, properties: Properties) -> list[Step]:
             after=function.after,
         )
     ]
+
+
+def _provisioned_steps(function: MadeFunction, properties: Properties) -> list[Step]:
+    config = properties.inside("ProvisionedConcurrencyConfig")
+    if config is None:
+        return []
+    number = config.number("ProvisionedConcurrentExecutions")
+    config.finish()
+    line = properties.line_of("ProvisionedConcurrencyConfig")
+    if function.alias is None or number is None:
+        config.wrong(f"{config.place} needs ProvisionedConcurrentExecutions, and AutoPublishAlias beside it", line)
+        return []
+    members = {**function.named, "ProvisionedConcurrentExecutions": number}
+    alias = frozenset({f"{function.id}Alias{function.alias}"})
+    id = f"{function.id}ProvisionedConcurrency"
+    return [Step(id, Kind.PROVISIONED, function.qualified, members, line, after=function.after | alias)]
 
 
 def _url_steps(function: MadeFunction, properties: Properties) -> list[Step]:

@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
     LAYER = "layer"
     FUNCTION = "function"
     ALIAS = "alias"
+    PROVISIONED = "provisioned concurrency"
     EVENT_INVOKE = "event invoke configuration"
     URL = "function URL"
     API = "HTTP API"
