@@ -266,9 +266,16 @@ def test_reserved_concurrency_throttles_with_its_reason(client: Any, name: str, 
 
 
 def test_the_environment_is_as_on_aws(client: Any, name: str) -> None:
-    code = "import os\ndef h(event, context): return [dict(os.environ), os.getcwd(), os.getuid()]"
+    code = """
+import grp, os, pwd
+
+def h(event, context):
+    user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    return [dict(os.environ), os.getcwd(), os.getuid(), user, group, os.path.expanduser("~")]
+"""
     create(client, name, code, Environment={"Variables": {"MINE": "yes"}})
-    _, (variables, directory, user) = invoke(client, name)
+    _, (variables, directory, user, *named) = invoke(client, name)
+    assert named == ["sbx_user1051", "sbx_user1051", "/home/sbx_user1051"]
     assert directory == "/var/task"
     assert user != 0
     assert variables["MINE"] == "yes"

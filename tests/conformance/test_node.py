@@ -84,7 +84,7 @@ def test_what_it_finds_around_it(client: Any, make: Make) -> None:
 const fs = require("fs");
 const os = require("os");
 exports.handler = async (event, context) => ({
-  environment: process.env, cwd: process.cwd(), user: process.getuid(), node: process.execPath,
+  environment: process.env, cwd: process.cwd(), user: process.getuid(), home: os.homedir(), node: process.execPath,
   memory: context.memoryLimitInMB, arn: context.invokedFunctionArn, left: context.getRemainingTimeInMillis(),
   roots: fs.readdirSync("/").sort(), lang: fs.readdirSync("/var/lang/bin"),
   heap: require("v8").getHeapStatistics().heap_size_limit, lookup: os.hostname(),
@@ -106,6 +106,7 @@ exports.handler = async (event, context) => ({
     assert 0 < seen["left"] <= 5000
     assert seen["arn"].endswith(f":function:{function}")
     assert seen["user"] != 0
+    assert seen["home"] == "/home/sbx_user1051"
     assert not {"home", "root-of-host", "sys"} & set(seen["roots"])
 
 

@@ -149,6 +149,6 @@ report(points=[line.split()[4] for line in open("/proc/self/mountinfo")],
 """
     )
     assert all(
-        point == "/" or Path(point).parts[1] in ("proc", "dev", "tmp", "var", "opt") for point in found["points"]
+        point == "/" or Path(point).parts[1] in ("proc", "dev", "etc", "tmp", "var", "opt") for point in found["points"]
     )
     assert all({"ro", "nosuid", "nodev"} <= set(options.split(",")) for options in found["options"])

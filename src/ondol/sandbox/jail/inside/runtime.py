@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from ondol.linux import mounts, namespaces, process, refusals, seccomp
 from ondol.linux.route import Routes
 from ondol.sandbox.jail import channel
-from ondol.sandbox.jail.inside import cable, extensions, power
+from ondol.sandbox.jail.inside import accounts, cable, extensions, power
 
 LOOPBACK = "127.0.0.1"
 RUNTIME_API = (LOOPBACK, 9001)
@@ -170,6 +170,8 @@ def _raise_walls(plan: dict[str, Any], tmp: int, router: Routes | None) -> None:
         mounts.bind(path, path, mounts.READ_ONLY | _SEALED)
     for path in plan["masked"]:
         mounts.mount("/dev/null", path, "", mounts.BIND)
+    if plan["user"] is not None:
+        accounts.enter(plan["user"])
     _mount_tmp(plan["tmp"], tmp)
     socket.sethostname(HOSTNAME)
 
