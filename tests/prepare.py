@@ -7,17 +7,21 @@ into functions), and sees to Debian's packages: root gets them installed, anybod
 it. What is there already costs nothing.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 
 REGISTRY = "usr/bin/docker-registry"
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Asked by what installs a service whether to start it (invoke-rc.d(8)); 101 is no."""
 
 BUILD = ("autoconf", "automake", "cmake", "g++", "libtool", "make")
 """What builds AWS's interface clients where the registry has no binary of them for this machine."""
@@ -103,7 +107,22 @@ def install(packages: list[str]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "--quiet"], check=True, env=environment)
     command = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages]
-    subprocess.run(command, check=True, env=environment)
+    with _starting_nothing():
+        subprocess.run(command, check=True, env=environment)
+
+
+@contextlib.contextmanager
+def _starting_nothing() -> Iterator[None]:
+    """Debian starts what it installs, a broker at every address of the machine, where no policy forbids it."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
 
 
 if __name__ == "__main__":
