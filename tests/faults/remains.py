@@ -20,12 +20,22 @@ def now_ticks() -> int:
     return int(uptime * os.sysconf("SC_CLK_TCK"))
 
 
-def in_use(wanted: set[str], before: int) -> set[str]:
-    """Which of these namespaces a process still has that started before this tick.
+def everybody() -> set[int]:
+    """All processes of this machine."""
+    return {int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()}
 
-    The kernel gives the number of a namespace that is gone to the next one that anybody makes.
+
+def in_use(wanted: set[str], before: int, strangers: set[int]) -> set[str]:
+    """Which of these namespaces a process still has that started before this tick, and is none of the strangers.
+
+    The kernel gives the number of a namespace that is gone to the next one that anybody makes: to what starts later, or
+    to another ondol, beside which this test runs.
     """
-    old = [entry for entry in PROC.iterdir() if entry.name.isdigit() and _started(entry) < before and _lives(entry)]
+    old = [
+        entry
+        for entry in (PROC / str(pid) for pid in everybody() - strangers)
+        if _started(entry) < before and _lives(entry)
+    ]
     return wanted & _namespaces_of(old)
 
 

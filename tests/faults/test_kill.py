@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from remains import in_use, namespaces, now_ticks, wait_until_gone
+from remains import everybody, in_use, namespaces, now_ticks, wait_until_gone
 
 from ondol_process import ROLE, RUNTIME, OndolProcess, package
 from processes import descendants
@@ -131,14 +131,16 @@ def test_round(survivor: tuple[OndolProcess, Client], seed: int) -> None:
     working.start()
     time.sleep(chance.uniform(0.0, 0.5))  # the seeded moment
     assert ondol.process is not None
+    present = everybody()
     processes = descendants(ondol.process.pid)
+    strangers = present - processes - {ondol.process.pid}
     spaces = namespaces(processes)
     killed_at = now_ticks()
     ondol.kill()
     until.set()
     working.join()
     assert wait_until_gone(ondol.data_dir, processes) == []
-    assert in_use(spaces, killed_at) == set()
+    assert in_use(spaces, killed_at, strangers) == set()
 
 
 def test_everything_is_there_at_the_end(survivor: tuple[OndolProcess, Client]) -> None:
