@@ -19,8 +19,8 @@ async def send_to_queue(
 ) -> None:
     """SendMessage; the queue is looked up by its name, since only its server knows its URL."""
     named = {"QueueName": queue, "QueueOwnerAWSAccountId": owner[0]}
-    url = (await remote.call(SQS, *owner, "GetQueueUrl", named))["QueueUrl"]
-    sent = {"QueueUrl": url, "MessageBody": body, "MessageAttributes": _described(attributes or {})}
+    found = await remote.call(SQS, *owner, "GetQueueUrl", named)
+    sent = {"QueueUrl": found.get("QueueUrl"), "MessageBody": body, "MessageAttributes": _described(attributes or {})}
     await remote.call(SQS, *owner, "SendMessage", sent)
 
 

@@ -92,8 +92,10 @@ class Remote:
         }
         body = msgspec.json.encode(parameters)
         answer = await self._send(protocol.service, account, region, headers=headers, body=body, timeout_s=timeout_s)
-        result: dict[str, Any] = msgspec.json.decode(answer) if answer else {}
-        return result
+        try:
+            return msgspec.json.decode(answer, type=dict[str, Any]) if answer else {}
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RemoteUnavailable(f"the server of {protocol.service} answered {operation} with {error}") from error
 
     async def query(self, service: str, account: AccountId, region: Region, form: Mapping[str, str]) -> None:
         """One operation of a query service, whose result nobody needs. Raises as `call`."""

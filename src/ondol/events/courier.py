@@ -92,7 +92,7 @@ async def _put_event(remote: Remote, delivery: Delivery, _: str) -> None:
     }
     answer = await remote.call(EVENTS, *_function_side(delivery), "PutEvents", {"Entries": [entry]})
     if answer.get("FailedEntryCount"):
-        [refused] = answer["Entries"]
+        refused: dict[str, str] = next(iter(answer.get("Entries", ())), {})
         raise NotDelivered(f"{refused.get('ErrorMessage')} ({refused.get('ErrorCode')})")
 
 

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from ondol.background import Background
 from ondol.events.policy import backoff
 from ondol.events.records import Delivery
 from ondol.events.steps import decode, encode
@@ -52,20 +53,17 @@ class Deliveries:
         self._chance = chance
         self._courier = courier
         self._invoke = invoke
-        self._takers: list[asyncio.Task[None]] = []
+        self._takers = Background("taking records to their destinations")
 
     def open(self) -> None:
-        self._takers = [
-            asyncio.create_task(self._take(f"{_PREFIX}{line}"), name=f"deliveries of line {line}")
-            for line in range(LINES)
-            for _ in range(TAKERS)
-        ]
+        for line in range(LINES):
+            for _ in range(TAKERS):
+                self._takers.spawn(self._take(f"{_PREFIX}{line}"))
 
     async def close(self) -> None:
         """What is under way is delivered again after the next start, unless it is over now."""
-        for taker in self._takers:
-            taker.cancel()
-        await asyncio.gather(*self._takers, return_exceptions=True)
+        self._takers.cancel()
+        await self._takers.finished()
 
     async def put(self, delivery: Delivery) -> None:
         """Durable when it returns. Raises `StoreError`."""

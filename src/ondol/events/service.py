@@ -27,7 +27,7 @@ from ondol.events.records import Condition, Delivery, dead_letter
 from ondol.events.steps import Step, decode, encode
 from ondol.model import errors
 from ondol.model.arn import parse_function_arn
-from ondol.model.errors import InvalidParameterValue, InvariantError, PlatformError, ResourceConflict, ResourceNotFound
+from ondol.model.errors import CallerError, InvalidParameterValue, InvariantError, PlatformError, ResourceNotFound
 from ondol.model.function import EventSettings, FunctionKey
 from ondol.model.ids import RequestId
 from ondol.model.limits import EventSchedule
@@ -68,7 +68,7 @@ class EventsService:
         self._shard = shard
         self._dispatch = Dispatch()
         self._deliveries = Deliveries(queues, schedule, chance, courier, self._invoke)
-        self._takers: list[asyncio.Task[None]] = []
+        self._takers = Background("taking events from their queues")
         self._released = {queue_name(number): asyncio.Event() for number in range(QUEUES)}
         self._aging: asyncio.TimerHandle | None = None
         self._under_way: set[int] = set()
@@ -78,14 +78,14 @@ class EventsService:
 
     def open(self) -> None:
         """Begin with what waits."""
-        self._takers = [asyncio.create_task(self._take(queue), name=f"taker of {queue}") for queue in self._released]
+        for queue in self._released:
+            self._takers.spawn(self._take(queue))
         self._deliveries.open()
 
     async def pause(self) -> None:
         """Begin no more steps; events are accepted still."""
-        for taker in self._takers:
-            taker.cancel()
-        await asyncio.gather(*self._takers, return_exceptions=True)
+        self._takers.cancel()
+        await self._takers.finished()
 
     async def close(self, timeout_s: float) -> None:
         """Steps under way have so long to end; what has not is begun again after the next start."""
@@ -179,7 +179,8 @@ class EventsService:
             self._ended(message, event, event.settings, Refused(GONE, error.message))
         except InvalidParameterValue as error:
             self._ended(message, event, event.settings, Refused(MISMATCHED, error.message))
-        except ResourceConflict as error:
+        except (CallerError, PlatformError) as error:
+            # Not ready, or not to be had just now.
             self._ended(message, event, event.settings, Refused(UNAVAILABLE, error.message))
         else:
             settings = runnable.settings
