@@ -54,7 +54,7 @@ WRONG = (
 )
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """What a signature is good for. Says who claims to have signed, not that they did."""
 
     access_key: str
@@ -66,14 +66,14 @@ class Scope(msgspec.Struct, frozen=True):
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
-class Credentials(msgspec.Struct, frozen=True):
+class Credentials(msgspec.Struct, frozen=True, gc=False):
     access_key: str
     secret: str
     token: str | None = None
     """Of a session, for credentials that expire."""
 
 
-class SignedRequest(msgspec.Struct, frozen=True):
+class SignedRequest(msgspec.Struct, frozen=True, gc=False):
     """What of a request goes into its signature."""
 
     method: str
@@ -88,7 +88,7 @@ class SignedRequest(msgspec.Struct, frozen=True):
     """Of the body that really came, in hexadecimal."""
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """What a request says of its signature. Nothing of it is known to be true."""
 
     scope: Scope
@@ -96,6 +96,9 @@ class Claim(msgspec.Struct, frozen=True):
     """The names of the fields that the signature covers."""
 
     stamp: str
+    signed_at: WallTime
+    """What the stamp says."""
+
     signature: str
     token: str = ""
     """Of the session whose credentials they are; empty for lasting ones."""
@@ -142,7 +145,7 @@ def verify(claim: Claim, request: SignedRequest, secret: str, now: WallTime) -> 
         query = _canonical_query(pairs)
         body = _presigned_body(claim.scope.service, body)
     canonical = _canonical(request, query, claim.signed, body, claim.scope)
-    expected = _signature(secret, claim.scope, claim.stamp, canonical)
+    expected = _signer(secret, claim.scope).sign(claim.stamp, canonical)
     if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
         raise InvalidSignature(WRONG)
 
@@ -190,7 +193,7 @@ def sign(
     signed = tuple(sorted(fields))
     request = SignedRequest(method, path, query, fields, body_sha256)
     canonical = _canonical(request, _canonical_query(_pairs(query)), signed, body_sha256, scope)
-    signature = _signature(credentials.secret, scope, stamp, canonical)
+    signature = _signer(credentials.secret, scope).sign(stamp, canonical)
     added["authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={';'.join(signed)}, "
         f"Signature={signature}"
@@ -222,7 +225,7 @@ def presign(
     query = _canonical_query(pairs)
     request = SignedRequest(method, path, query, {"host": endpoint.partition("://")[2]})
     canonical = _canonical(request, query, ("host",), _presigned_body(service), scope)
-    return f"{endpoint}{path}?{query}&X-Amz-Signature={_signature(credentials.secret, scope, stamp, canonical)}"
+    return f"{endpoint}{path}?{query}&X-Amz-Signature={_signer(credentials.secret, scope).sign(stamp, canonical)}"
 
 
 def is_presigned(query: str) -> bool:
@@ -241,7 +244,7 @@ def presigned_scope(query: str) -> Scope:
     return _scope(given.get("X-Amz-Credential", ""))
 
 
-class _Said(msgspec.Struct, frozen=True):
+class _Said(msgspec.Struct, frozen=True, gc=False):
     """The part of an Authorization header that a client repeats all day."""
 
     scope: Scope
@@ -257,14 +260,15 @@ def _header_claim(headers: Mapping[str, str]) -> Claim:
     if said is None:
         said, signature = _read_authorization(authorization)
     stamp = headers.get("x-amz-date", "")
-    if _moment(stamp) is None:
+    signed_at = _moment(stamp)
+    if signed_at is None:
         raise _incomplete(
             f"Date must be in ISO-8601 'basic format'. Got '{stamp}'. See http://en.wikipedia.org/wiki/ISO_8601"
             if stamp
             else "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
             authorization,
         )
-    return Claim(said.scope, said.signed, stamp, signature, headers.get(TOKEN_HEADER, ""))
+    return Claim(said.scope, said.signed, stamp, signed_at, signature, headers.get(TOKEN_HEADER, ""))
 
 
 @lru_cache(maxsize=4096)
@@ -301,12 +305,14 @@ def _presigned_claim(query: str) -> Claim:
             raise IncompleteSignature(f"AWS query-string parameters must include '{name}', once.")
     _check_algorithm(given["X-Amz-Algorithm"])
     valid = given.get("X-Amz-Expires", "")
-    if _moment(given["X-Amz-Date"]) is None or not (valid.isascii() and valid.isdecimal()) or len(valid) > 6:
+    signed_at = _moment(given["X-Amz-Date"])
+    if signed_at is None or not (valid.isascii() and valid.isdecimal()) or len(valid) > 6:
         raise IncompleteSignature("AWS query-string parameters must include a valid 'X-Amz-Date' and 'X-Amz-Expires'.")
     return Claim(
         _scope(given["X-Amz-Credential"]),
         _names(given["X-Amz-SignedHeaders"]),
         given["X-Amz-Date"],
+        signed_at,
         given["X-Amz-Signature"],
         given.get(TOKEN_PARAMETER, ""),
         min(int(valid), _LONGEST_LINK_S),
@@ -340,29 +346,44 @@ def _scope(credential: str) -> Scope:
     return Scope(*parts[:4])
 
 
+class _Signer:
+    """Signs with the key of one secret and scope: HMAC-SHA256 (RFC 2104) that is begun once and gone on with from
+    copies, for a third of what `hmac.digest` takes."""
+
+    __slots__ = ("_inner", "_outer", "_scope")
+
+    def __init__(self, key: bytes, scope: Scope) -> None:
+        self._scope = str(scope)
+        block = key.ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def sign(self, stamp: str, canonical: str) -> str:
+        # Header fields are bytes, which stand here one character each; all else is ASCII.
+        hashed = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
+        inner = self._inner.copy()
+        inner.update(f"{ALGORITHM}\n{stamp}\n{self._scope}\n{hashed}".encode())
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
 @lru_cache(maxsize=1024)
-def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+def _signer(secret: str, scope: Scope) -> _Signer:
     key = f"AWS4{secret}".encode()
-    for part in (date, region, service, "aws4_request"):
+    for part in (scope.date, scope.region, scope.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
-
-
-def _signature(secret: str, scope: Scope, stamp: str, canonical: str) -> str:
-    # Header fields are bytes, which stand here one character each; all else is ASCII.
-    hashed = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
-    text = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashed}"
-    return hmac.digest(_signing_key(secret, scope.date, scope.region, scope.service), text.encode(), "sha256").hex()
+    return _Signer(key, scope)
 
 
 def _canonical(request: SignedRequest, query: str, signed: tuple[str, ...], body_sha256: str, scope: Scope) -> str:
     path = request.path if _of_s3(scope.service) else _encoded_path(request.path)
     headers = request.headers
-    lines = [request.method, path, query]
+    fields = ""
     for name in signed:
         value = headers.get(name, "")
-        lines.append(f"{name}:{' '.join(value.split())}" if "  " in value else f"{name}:{value.strip()}")
-    return "\n".join((*lines, "", ";".join(signed), body_sha256))
+        fields += f"{name}:{' '.join(value.split()) if '  ' in value else value.strip()}\n"
+    return f"{request.method}\n{path}\n{query}\n{fields}\n{';'.join(signed)}\n{body_sha256}"
 
 
 def _encoded_path(path: str) -> str:
@@ -394,9 +415,7 @@ def _of_s3(service: str) -> bool:
 
 
 def _check_time(claim: Claim, now: WallTime) -> None:
-    signed_at = _moment(claim.stamp)
-    assert signed_at is not None
-    age_ms = now - signed_at
+    age_ms = now - claim.signed_at
     limit_ms = _SKEW_MS if claim.valid_s is None else claim.valid_s * 1000
     if -_SKEW_MS <= age_ms <= limit_ms:
         return

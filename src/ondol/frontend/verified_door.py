@@ -15,7 +15,7 @@ from ondol.model.ids import Region
 from ondol.model.time import Clock
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """A request that says it is signed with a credential that there is."""
 
     claim: Claim
