@@ -150,3 +150,11 @@ def test_a_server_that_is_not_there_is_named() -> None:
             await remote.query("sns", ACCOUNT, REGION, {})
 
     asyncio.run(main())
+
+
+def test_a_server_that_answers_no_json_is_not_to_be_had() -> None:
+    async def test(remote: Remote, port: int) -> None:
+        with pytest.raises(RemoteUnavailable, match="the server of sqs answered GetQueueUrl with"):
+            await remote.call(SQS, ACCOUNT, REGION, "GetQueueUrl", {"QueueName": "q"})
+
+    run(lambda _, response: response.send(200, (), b"<html>"), test)
