@@ -10,7 +10,7 @@ from ondol.events.deliveries import NotDelivered
 from ondol.events.records import Delivery
 from ondol.events.service import EventsService
 from ondol.events.steps import decode
-from ondol.model.errors import InvalidParameterValue, PlatformError, ResourceNotFound
+from ondol.model.errors import InvalidParameterValue, InvariantError, PlatformError, ResourceNotFound
 from ondol.model.function import EventSettings, FunctionKey
 from ondol.model.ids import AccountId, Region, RequestId
 from ondol.model.limits import EventSchedule
@@ -301,5 +301,23 @@ def test_closing_waits_for_no_event_whose_function_is_still_looked_for() -> None
         await world.service.close(30)
         assert world.clock.now() == before
         assert world.runs == []
+
+    test(scenario)
+
+
+def test_a_taker_that_meets_what_nobody_foresaw_does_not_die_unheard() -> None:
+    async def scenario(world: World) -> None:
+        told: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+        async def find(function: FunctionKey, qualifier: str | None, tenant: str | None = None) -> World:
+            raise ZeroDivisionError
+
+        world.find = find  # type: ignore[method-assign]
+        await world.accept()
+        await asyncio.sleep(1)
+        [error] = told
+        assert isinstance(error, InvariantError)
+        assert isinstance(error.__cause__, ZeroDivisionError)
 
     test(scenario)
