@@ -1,7 +1,9 @@
 """Slow peers, gone peers, time-outs and drain."""
 
 import asyncio
+import gc
 import socket
+import weakref
 
 from http_probe import echo, get, on_both_loops, post, serving
 
@@ -141,6 +143,40 @@ def test_a_client_that_closes_is_told_to_whoever_serves(run):
             await outcome
 
     run(scenario())
+
+
+class Exchange:
+    """Holds what would tell it that the client is gone: a circle, unless the server opens it."""
+
+    def __init__(self, request: Request, response: Response) -> None:
+        self.response = response
+        request.when_client_gone(self.leave)
+
+    def leave(self) -> None:
+        raise AssertionError("the client is there")
+
+
+@on_both_loops
+def test_nothing_of_an_exchange_that_has_ended_waits_for_the_collector(run):
+    async def scenario():
+        exchanges: list[weakref.ref[Exchange]] = []
+
+        def answer(request: Request, response: Response) -> None:
+            exchanges.append(weakref.ref(Exchange(request, response)))
+            asyncio.get_running_loop().call_soon(response.send, 200)
+
+        async with serving(answer) as running:
+            client = await running.connect()
+            for _ in range(3):
+                client.send(get())
+                assert (await client.reply()).status == 200
+            assert [each() for each in exchanges] == [None] * 3
+
+    gc.disable()
+    try:
+        run(scenario())
+    finally:
+        gc.enable()
 
 
 @on_both_loops

@@ -349,6 +349,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def ended(self, response: Response) -> None:
         self._serving = None
+        # What it would call holds the response, and that the request: nothing of either is to wait for the collector.
+        response.request.when_client_gone(None)
         if not self.alive:
             return
         if not response.request.body.complete:

@@ -55,5 +55,6 @@ class Request(msgspec.Struct, eq=False):
         """For the connection: the client has closed its side."""
         if not self.client_gone:
             self.client_gone = True
-            if self._gone is not None:
-                self._gone()
+            gone, self._gone = self._gone, None
+            if gone is not None:
+                gone()
