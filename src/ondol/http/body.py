@@ -39,6 +39,9 @@ class Body(msgspec.Struct, eq=False):
     error: HttpError | None = None
     complete: bool = False
     received: int = 0
+    whole: bytes | None = None
+    """The body, if all of it has arrived and none was taken piece by piece."""
+
     trailers: Mapping[str, str] = MappingProxyType({})
     """Fields that followed a chunked body; filled in when it is complete."""
 
@@ -48,16 +51,6 @@ class Body(msgspec.Struct, eq=False):
     _waiter: asyncio.Future[None] | None = None
 
     # ---- for the handler
-
-    @property
-    def whole(self) -> bytes | None:
-        """The body, if all of it has arrived and none was taken piece by piece."""
-        if not self.complete or self.error is not None or self._taken:
-            return None
-        buffer = self._buffer
-        if type(buffer) is bytearray:
-            buffer = self._buffer = bytes(buffer)
-        return buffer  # type: ignore[return-value]
 
     async def read(self, limit: int | None = None) -> bytes:
         """All of the body, once it is here.
@@ -72,10 +65,9 @@ class Body(msgspec.Struct, eq=False):
             await self._arrival()
         if self.error is not None:
             raise self.error
-        body = self.whole
-        if body is None:
+        if self.whole is None:
             raise RuntimeError("a part of this body was already taken")
-        return body
+        return self.whole
 
     def __aiter__(self) -> "Body":
         return self
@@ -91,6 +83,7 @@ class Body(msgspec.Struct, eq=False):
         piece = bytes(self._buffer)
         self._buffer = b""
         self._taken = True
+        self.whole = None
         if not self.complete:
             self.source.wanted()
         return piece
@@ -146,6 +139,8 @@ class Body(msgspec.Struct, eq=False):
 
     def finish(self) -> None:
         self.complete = True
+        if not self._taken and self.error is None:
+            self.whole = self._buffer = bytes(self._buffer)
         if self._waiter is not None:
             self._wake()
 
@@ -154,6 +149,7 @@ class Body(msgspec.Struct, eq=False):
         if self.error is None:
             self.error = error
             self._buffer = b""
+            self.whole = None
             self._wake()
 
     def _wake(self) -> None:

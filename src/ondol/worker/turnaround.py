@@ -41,7 +41,7 @@ class RuntimeConnection(HttpProtocol):
     def __init__(self, server: Server, environment: Environment) -> None:
         super().__init__(server)
         self._environment = environment
-        nothing = Body(self, 0, 0, 0, False, complete=True)
+        nothing = Body(self, 0, 0, 0, False, complete=True, whole=b"")
         self._asking = Request("GET", NEXT, NEXT, "", "1.1", {}, nothing, True, None)
 
     def data_received(self, data: bytes) -> None:
