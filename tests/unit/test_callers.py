@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from ondol.callers.api import Right
 from ondol.callers.credentials_file import read_credentials
@@ -33,15 +34,16 @@ def test_a_credential_counts_until_it_is_revoked_and_over_restarts(tmp_path: Pat
     async def scenario() -> None:
         store = MemoryStore()
         callers = await opened(store, tmp_path)
-        made, secret = await callers.create(ACCOUNT, "ci", frozenset({Right.INVOKE, Right.READ}))
-        assert made.access_key.startswith("AKIA") and len(made.access_key) == 20 and len(secret) == 40
-        assert callers.find(made.access_key) == (made, secret)
-        assert (await opened(store, tmp_path)).find(made.access_key) == (made, secret)
-        await callers.revoke(made.access_key)
-        assert callers.find(made.access_key) is None
-        assert (await opened(store, tmp_path)).find(made.access_key) is None
+        made = await callers.create(ACCOUNT, "ci", frozenset({Right.INVOKE, Right.READ}))
+        access_key = made.credential.access_key
+        assert access_key.startswith("AKIA") and len(access_key) == 20 and len(made.secret) == 40
+        assert callers.keys[access_key] is made
+        assert asdict((await opened(store, tmp_path)).keys[access_key]) == asdict(made)
+        await callers.revoke(access_key)
+        assert access_key not in callers.keys
+        assert access_key not in (await opened(store, tmp_path)).keys
         with pytest.raises(ResourceNotFound):
-            await callers.revoke(made.access_key)
+            await callers.revoke(access_key)
 
     asyncio.run(scenario())
 
@@ -50,12 +52,13 @@ def test_a_change_by_another_process_counts_here(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = MemoryStore()
         here, there = await opened(store, tmp_path), await opened(store, tmp_path)
-        made, secret = await there.create(ACCOUNT, None, frozenset(Right))
+        made = await there.create(ACCOUNT, None, frozenset(Right))
+        access_key = made.credential.access_key
         await asyncio.sleep(0)
-        assert here.find(made.access_key) == (made, secret) and made.name == made.access_key
-        await there.revoke(made.access_key)
+        assert asdict(here.keys[access_key]) == asdict(made) and made.credential.name == access_key
+        await there.revoke(access_key)
         await asyncio.sleep(0)
-        assert here.find(made.access_key) is None
+        assert access_key not in here.keys
         here.close()
 
     asyncio.run(scenario())
@@ -65,11 +68,11 @@ def test_nothing_that_is_stored_holds_a_secret(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = MemoryStore()
         callers = await opened(store, tmp_path)
-        _, secret = await callers.create(ACCOUNT, "ci", frozenset(Right))
+        made = await callers.create(ACCOUNT, "ci", frozenset(Right))
         entries = await store.list(CREDENTIALS)
         assert len(entries) == 2
-        assert not any(secret.encode() in entry.value for _, entry in entries)
-        assert secret not in repr(callers.listed())
+        assert not any(made.secret.encode() in entry.value for _, entry in entries)
+        assert made.secret not in repr(callers.listed())
 
     asyncio.run(scenario())
 
@@ -81,9 +84,9 @@ def test_the_operators_key_is_in_a_file_for_the_owner_alone_and_made_anew_where_
         callers = await opened(store, tmp_path)
         first = read_credentials(file)
         assert first is not None and file.stat().st_mode & 0o777 == 0o600
-        found = callers.find(first.access_key)
-        assert found is not None and found[1] == first.secret and found[0].operator
-        assert found[0].rights == frozenset(Right)
+        found = callers.keys[first.access_key]
+        assert found.secret == first.secret and found.credential.operator
+        assert found.credential.rights == frozenset(Right)
         with pytest.raises(ResourceConflict):
             await callers.revoke(first.access_key)
         await opened(store, tmp_path)
@@ -92,7 +95,7 @@ def test_the_operators_key_is_in_a_file_for_the_owner_alone_and_made_anew_where_
         again = await opened(store, tmp_path)
         second = read_credentials(file)
         assert second is not None and second.access_key != first.access_key
-        assert again.find(first.access_key) is None
+        assert first.access_key not in again.keys
         assert [each.access_key for each in again.listed()] == [second.access_key]
 
     asyncio.run(scenario())
@@ -123,13 +126,13 @@ def test_what_the_store_could_not_do_has_not_happened(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = BrokenStore()
         callers = await opened(store, tmp_path)
-        made, _ = await callers.create(ACCOUNT, None, frozenset(Right))
+        made = await callers.create(ACCOUNT, None, frozenset(Right))
         before = callers.listed()
         store.broken = True
         with pytest.raises(PlatformError):
             await callers.create(ACCOUNT, None, frozenset(Right))
         with pytest.raises(PlatformError):
-            await callers.revoke(made.access_key)
-        assert callers.listed() == before and callers.find(made.access_key) is not None
+            await callers.revoke(made.credential.access_key)
+        assert callers.listed() == before and made.credential.access_key in callers.keys
 
     asyncio.run(scenario())

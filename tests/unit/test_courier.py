@@ -7,9 +7,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 import pytest
+from signatures import verify_signed
 
 from ondol.aws.remote import Remote
-from ondol.aws.sigv4 import SignedRequest, claim_of, verify
 from ondol.events.courier import AwsCourier
 from ondol.events.deliveries import NotDelivered
 from ondol.events.records import Delivery
@@ -62,10 +62,8 @@ def send(delivered: Delivery, answer: Answer = lambda _: b"{}", own: Own | None 
 
         async def serve(request: Request, response: Response) -> None:
             digest = hashlib.sha256(await request.body.read()).hexdigest()
-            signed = SignedRequest(request.method, request.path, request.query, request.headers, digest)
-            claim = claim_of(request.headers, request.query)
-            assert claim.scope.access_key == OWN.access_key
-            verify(claim, signed, OWN.secret, clock.wall())
+            claim = verify_signed(request, digest, OWN.secret, clock.wall())
+            assert claim.terms.scope.access_key == OWN.access_key
             seen.append(request)
             response.send(200, (), answer(request))
 

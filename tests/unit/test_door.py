@@ -10,7 +10,8 @@ from botocore.session import Session
 from ondol.aws.identity import caller_of
 from ondol.aws.protocols import Protocol, failure, protocol_of
 from ondol.aws.reply import WireReply
-from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
+from ondol.aws.signing import Scope
+from ondol.aws.sigv4 import is_presigned, presigned_scope, scope_of
 from ondol.aws.sts import action_of, caller_identity
 from ondol.config import ConfigError, load
 from ondol.frontend.door import NoServer, server_of

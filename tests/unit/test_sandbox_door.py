@@ -3,7 +3,7 @@
 import pytest
 
 from ondol.aws.session import Session
-from ondol.aws.sigv4 import Scope
+from ondol.aws.signing import Scope
 from ondol.frontend.sandbox_door import caller_as, check_allowed
 from ondol.model.errors import AccessDenied
 from ondol.model.ids import AccountId, EnvironmentId, Region

@@ -10,27 +10,27 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from http_probe import MonotonicClock, Reply, Serving, on_both_loops, serving
 
-from ondol.aws.sigv4 import Credentials as SigningCredentials
-from ondol.aws.sigv4 import sign
-from ondol.callers.api import Credential, Right
+from ondol.aws.signing import Credentials as SigningCredentials
+from ondol.aws.signing import sign
+from ondol.callers.api import Credential, Key, Right
 from ondol.frontend import verifier
 from ondol.frontend.verified_door import VerifiedDoor
 from ondol.http import Request, Response
-from ondol.model.errors import InvalidSignature, PlatformError
+from ondol.model.errors import InvalidSignature, PlatformError, UnrecognizedClient
 from ondol.model.ids import AccountId
 from ondol.model.time import WallTime
 
-KEY = Credential("AKIA", AccountId("000000000000"), "me", frozenset(Right), WallTime(0))
+CREDENTIAL = Credential("AKIA", AccountId("000000000000"), "me", frozenset(Right), WallTime(0))
 
 
 class OneCaller:
-    def find(self, access_key: str) -> tuple[Credential, str] | None:
-        return (KEY, "secret") if access_key == KEY.access_key else None
+    def __init__(self) -> None:
+        self.keys = {CREDENTIAL.access_key: Key(CREDENTIAL, "secret")}
 
     def listed(self) -> list[Credential]:
         raise AssertionError("nobody asks")
 
-    async def create(self, account: AccountId, name: str | None, rights: frozenset[Right]) -> tuple[Credential, str]:
+    async def create(self, account: AccountId, name: str | None, rights: frozenset[Right]) -> Key:
         raise AssertionError("nobody asks")
 
     async def revoke(self, access_key: str) -> None:
@@ -66,6 +66,8 @@ def answering(door: VerifiedDoor, *, passing: bool) -> Callable[[Request, Respon
                 came = await request.body.read()
         except PlatformError:
             response.send(503)
+        except UnrecognizedClient:
+            response.send(401)
         except InvalidSignature:
             response.send(403, (), came)
         else:
@@ -121,6 +123,23 @@ def test_what_passes_is_what_was_signed(run, service, told):
             assert (await ask(running, signed(b"", service, told=told), b"")).status == 200
             other = await ask(running, signed(BODY, service, told=told), BODY[:-1] + b"y")
             assert other.status == 403 and len(other.body) < len(BODY)
+
+    run(scenario())
+
+
+@on_both_loops
+def test_what_is_remembered_of_a_key_ends_with_it(run):
+    async def scenario():
+        callers = OneCaller()
+        async with serving(answering(VerifiedDoor(callers, MonotonicClock()), passing=False)) as running:
+            head = signed(b"{}")
+            assert (await ask(running, head, b"{}")).status == 200
+            old = callers.keys.pop("AKIA")
+            assert (await ask(running, head, b"{}")).status == 401
+            callers.keys["AKIA"] = Key(CREDENTIAL, "another secret")
+            assert (await ask(running, head, b"{}")).status == 403
+            callers.keys["AKIA"] = old
+            assert (await ask(running, head, b"{}")).status == 200
 
     run(scenario())
 

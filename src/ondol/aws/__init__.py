@@ -7,7 +7,7 @@
                      service_model + departures
 ```
 
-`wire` joins these for one service. `sigv4` says who signed and whether that is true, `identity` whom that makes
-the caller, `names` which function is meant, `payload` whether an event is JSON.
+`wire` joins these for one service. `signing` signs requests, `sigv4` says who signed one and whether that is true,
+`identity` whom that makes the caller, `names` which function is meant, `payload` whether an event is JSON.
 Knows no function, no account's state and no socket.
 """

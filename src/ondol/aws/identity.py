@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import msgspec
 
-from ondol.aws.sigv4 import Scope
+from ondol.aws.signing import Scope
 from ondol.model.arn import partition_of
 from ondol.model.ids import AccountId, Region
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ondol.aws.sigv4 import Credentials, sign
+from ondol.aws.signing import Credentials, sign
 from ondol.http import AnswerHead, Calls, HttpError, ServerGone, ServerSlow
 from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Broker, Endpoint, Endpoints

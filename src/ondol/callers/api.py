@@ -1,6 +1,7 @@
 """The door of the callers: credentials, what they may do, and how they come and go."""
 
 import enum
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -35,18 +36,26 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
         return f"arn:aws:iam::{self.account}:user/{self.name}"
 
 
+class Key(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A credential and its secret; the same object for as long as it counts."""
+
+    credential: Credential
+    secret: str
+
+
 class Callers(Protocol):
     """Who may call."""
 
-    def find(self, access_key: str) -> tuple[Credential, str] | None:
-        """A credential that counts now, and its secret; None where there is none, or no more."""
+    @property
+    def keys(self) -> Mapping[str, Key]:
+        """Those that count now, by their access keys: always the same mapping, which changes."""
         ...
 
     def listed(self) -> list[Credential]:
         """All of them, the oldest first."""
         ...
 
-    async def create(self, account: AccountId, name: str | None, rights: frozenset[Right]) -> tuple[Credential, str]:
+    async def create(self, account: AccountId, name: str | None, rights: frozenset[Right]) -> Key:
         """A new credential, durable, and its secret. Without a name it is called as its access key.
 
         Raises `PlatformError` if the store could not.

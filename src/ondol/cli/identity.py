@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ondol.aws.sigv4 import Credentials, sign
+from ondol.aws.signing import Credentials, sign
 from ondol.callers.credentials_file import DEFAULT_PROFILE, OPERATOR_FILE, read_credentials
 from ondol.config import ConfigError, load
 from ondol.model.credentials import SessionCredentials

@@ -3,7 +3,8 @@
 ondol signs them with a key of its own that never leaves the store, and verifies them like any presigned query.
 """
 
-from ondol.aws.sigv4 import Credentials, SignedRequest, claim_of, presign, verify
+from ondol.aws.signing import EMPTY_BODY, Credentials, Signer, presign
+from ondol.aws.sigv4 import claim_of, read_terms, verify
 from ondol.http import Request
 from ondol.model.ids import CodeDigest, Region
 from ondol.model.time import Clock
@@ -33,5 +34,6 @@ class CodeLinks:
 
     def verify(self, request: Request) -> None:
         """Raises `CallerError` unless the request's query was signed here for this path, and is still good."""
-        signed = SignedRequest(request.method, request.path, request.query, request.headers)
-        verify(claim_of(request.headers, request.query), signed, self._credentials.secret, self._clock.wall())
+        claim = claim_of(request.headers, request.query, read_terms)
+        signer = Signer(self._credentials.secret, claim.terms)
+        verify(claim, signer, request, EMPTY_BODY, self._clock.wall())

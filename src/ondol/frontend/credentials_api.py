@@ -42,14 +42,14 @@ class CredentialsApi:
 
     async def serve(self, request_id: RequestId, request: Request) -> WireReply:
         """The answer to a request below `PATH`. Raises `CallerError` and `PlatformError`."""
-        claimed = self._door.claimed(request)
-        await self._door.verify_whole(claimed, request, _LARGEST_REQUEST, "this operation")
-        require_operator(claimed.credential, "ondol:Credentials")
+        claim = self._door.claimed(request)
+        await self._door.verify_whole(claim, request, _LARGEST_REQUEST, "this operation")
+        require_operator(claim.terms.credential, "ondol:Credentials")
         status, body = 200, b""
         match request.method, request.path.removeprefix(PATH):
             case "POST", "":
-                made, secret = await self._callers.create(*_wanted(await request.body.read()))
-                status, body = 201, msgspec.json.encode({**_shown(made), "SecretAccessKey": secret})
+                key = await self._callers.create(*_wanted(await request.body.read()))
+                status, body = 201, msgspec.json.encode({**_shown(key.credential), "SecretAccessKey": key.secret})
             case "GET", "":
                 body = msgspec.json.encode({"Credentials": [_shown(each) for each in self._callers.listed()]})
             case "DELETE", access_key if access_key.startswith("/"):

@@ -1,4 +1,4 @@
-"""What each request needs the right to, and whether its caller has it: asked once its signature is verified.
+"""What each operation needs the right to, and what whoever lacks it is told.
 
 Source: service authorization reference, "Actions, resources, and condition keys for AWS Lambda", whose access levels
 List and Read are `read` here, and Write, Tagging and Permissions management are `manage`; but to run a function, and
@@ -6,21 +6,11 @@ to speak for a durable execution that runs, is `invoke`.
 """
 
 from collections.abc import Mapping
+from functools import cache
 
-import msgspec
-
-from ondol.aws.names import resolve_function
-from ondol.aws.routes import Match
-from ondol.aws.service_ids import EVENTS, LAMBDA, LOGS, OWN, SCHEDULER, STS
-from ondol.aws.sts import action_of
+from ondol.aws.service_ids import EVENTS, STS
 from ondol.callers.api import Credential, Right
-from ondol.frontend.debugging import PATH as DEBUG_PATH
-from ondol.frontend.other_services import TARGET
-from ondol.frontend.template_api import serves_templates
-from ondol.frontend.verified_door import Claimed
-from ondol.http import Request
-from ondol.model.arn import FunctionArn
-from ondol.model.errors import AccessDenied, OndolError
+from ondol.model.errors import AccessDenied
 
 NEEDS: Mapping[str, Right] = {
     "AddLayerVersionPermission": Right.MANAGE,
@@ -124,13 +114,13 @@ _ACTIONS: Mapping[str, str] = {
 }
 """Where IAM calls it otherwise."""
 
-_OWN_PATHS = "/_ondol/"
 _READS = ("Describe", "Filter", "Get", "List")
 
 
-def permits(credential: Credential, operation: str) -> bool:
-    """Whether a credential has the right to this operation of Lambda."""
-    return NEEDS[operation] in credential.rights
+@cache
+def operations_of(rights: frozenset[Right]) -> frozenset[str]:
+    """The operations of Lambda that somebody with these rights may ask for."""
+    return frozenset(operation for operation, right in NEEDS.items() if right in rights)
 
 
 def permits_url(credential: Credential) -> bool:
@@ -172,53 +162,3 @@ def denial(credential: Credential, action: str, resource: str) -> AccessDenied:
         f"User: {credential.arn} is not authorized to perform: {action} on resource: {resource} "
         f"because no identity-based policy allows the {action} action"
     )
-
-
-def check_rights(claimed: Claimed, match: Match | None, request: Request) -> None:
-    """Raises `AccessDenied`. `match` is the operation of Lambda, if the request is to one."""
-    credential, service = claimed.credential, claimed.service
-    if match is not None:
-        if not permits(credential, match.operation):
-            raise refusal(credential, match.operation, _resource(claimed, match, request))
-    elif service == LAMBDA and TARGET in request.headers:
-        require_elsewhere(credential, LOGS, _operation(LOGS, request), own=True)
-    elif service != LAMBDA:
-        require_elsewhere(credential, service, _operation(service, request), own=service in OWN)
-    elif request.path == DEBUG_PATH or serves_templates(request.path):
-        right = Right.READ if request.method == "GET" else Right.MANAGE
-        if right not in credential.rights:
-            raise denial(credential, f"ondol:{request.path.removeprefix(_OWN_PATHS)}", "*")
-    elif request.path.startswith(_OWN_PATHS):
-        require_operator(credential, f"ondol:{request.path.removeprefix(_OWN_PATHS)}")
-
-
-def _operation(service: str, request: Request) -> str | None:
-    """The operation of another service that a request names; None where that is not plain."""
-    if service == STS:
-        return action_of(request.query, request.body.whole or b"")
-    if service == SCHEDULER:
-        return "Get" if request.method == "GET" else None
-    # Of two dots somebody else might make another operation.
-    operation = request.headers.get(TARGET, "").partition(".")[2]
-    return operation if operation and "." not in operation else None
-
-
-def _resource(claimed: Claimed, match: Match, request: Request) -> str:
-    """The ARN of the function that a request names, in its path or, to create it, in its body; else `*`."""
-    name = match.uri.get("FunctionName")
-    if name is None and match.operation == "CreateFunction":
-        try:
-            name = msgspec.json.decode(request.body.whole or b"", type=_Named).FunctionName
-        except msgspec.DecodeError:
-            name = None
-    caller = claimed.caller
-    try:
-        found = None if name is None else resolve_function(name, None, caller.account, caller.region, match.operation)
-    except OndolError:
-        # A name that nobody may have: whether it is one is not looked at for who may not ask.
-        found = None
-    return "*" if found is None else str(FunctionArn(found.region, found.account, found.name))
-
-
-class _Named(msgspec.Struct):
-    FunctionName: str | None = None

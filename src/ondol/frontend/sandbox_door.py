@@ -9,7 +9,8 @@ from collections.abc import AsyncIterable, Iterable
 
 from ondol.aws.identity import Caller
 from ondol.aws.session import Session, Sessions
-from ondol.aws.sigv4 import Claim, Scope, claim_of
+from ondol.aws.signing import Scope, Signer, Terms, signer_of
+from ondol.aws.sigv4 import Claim, claim_of, known_terms
 from ondol.frontend.verifier import Verifier
 from ondol.http import Request
 from ondol.model.errors import AccessDenied, UnrecognizedClient
@@ -37,27 +38,25 @@ class SandboxDoor:
 
         Raises `UnrecognizedClient`, what `claim_of` and `verify` raise, and `RequestEntityTooLarge`.
         """
-        claim = claim_of(request.headers, "")
-        session = self._session(environment, claim)
-        secret = self._sessions.secret(claim.token)
-        await self._verifier.verify_whole(claim, secret, request, limit=LARGEST_REQUEST, what="code in a function")
-        return session, claim.scope
+        claim = claim_of(request.headers, "", known_terms)
+        session, signer = self._session(environment, claim)
+        await self._verifier.verify_whole(claim, signer, request, limit=LARGEST_REQUEST, what="code in a function")
+        return session, claim.terms.scope
 
     async def verified_passing(
         self, environment: EnvironmentId, request: Request
     ) -> tuple[Caller, AsyncIterable[bytes]]:
         """Who signed this request, which goes on to another server, and its body, as of `Verifier.verify_passing`."""
-        claim = claim_of(request.headers, request.query)
-        session = self._session(environment, claim)
-        secret = self._sessions.secret(claim.token)
-        body = await self._verifier.verify_passing(claim, secret, request, limit=LARGEST_REQUEST)
-        return caller_as(session, claim.scope), body
+        claim = claim_of(request.headers, request.query, known_terms)
+        session, signer = self._session(environment, claim)
+        body = await self._verifier.verify_passing(claim, signer, request, limit=LARGEST_REQUEST)
+        return caller_as(session, claim.terms.scope), body
 
-    def _session(self, environment: EnvironmentId, claim: Claim) -> Session:
-        session = self._sessions.read(claim.token, claim.scope.access_key)
+    def _session(self, environment: EnvironmentId, claim: Claim[Terms]) -> tuple[Session, Signer]:
+        session = self._sessions.read(claim.token, claim.terms.scope.access_key)
         if session is None or session.environment != environment:
             raise UnrecognizedClient("The security token included in the request is invalid.")
-        return session
+        return session, signer_of(self._sessions.secret(claim.token), claim.terms)
 
 
 def caller_as(session: Session, scope: Scope) -> Caller:

@@ -12,7 +12,8 @@ from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
 from ondol.aws.service_ids import LAMBDA, LOGS, OWN, TRIGGERS
-from ondol.aws.sigv4 import Scope, is_presigned, presigned_scope, scope_of
+from ondol.aws.signing import Scope
+from ondol.aws.sigv4 import Claim, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.callers.api import Callers
 from ondol.control.api import Control
@@ -35,13 +36,14 @@ from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.names import Names
 from ondol.frontend.other_services import TARGET, OtherServices
-from ondol.frontend.rights import check_rights, permits_url
+from ondol.frontend.request_rights import check_rights
+from ondol.frontend.rights import permits_url
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed, check_region
 from ondol.frontend.targets import Targets
 from ondol.frontend.template_api import TemplateApi, serves_templates
 from ondol.frontend.url_address import Front, address_of
 from ondol.frontend.url_api import UrlApi
-from ondol.frontend.verified_door import Claimed, VerifiedDoor
+from ondol.frontend.verified_door import Signatory, VerifiedDoor
 from ondol.frontend.verifier import QUICK_BYTES
 from ondol.http import Certificate, HttpCommons, HttpLimits, Request, Response, Server
 from ondol.model.endpoint import Endpoints
@@ -248,58 +250,63 @@ class FrontendService:
             return self._urls.serve(address, request_id, self._identify, request, response)
         try:
             refuse_web_pages(request.headers, self._names.others)
-            if request.path.startswith(CODE_PATH) and is_presigned(request.query):
+            if request.query and request.path.startswith(CODE_PATH) and is_presigned(request.query):
                 self._links.verify(request)
                 return self._guarded(self._download(request, response), request_id, request, response)
-            claimed = self._door.claimed(request)
+            claim = self._door.claimed(request)
+            signatory = claim.terms
             body = request.body.whole
-            if body is None or len(body) > QUICK_BYTES or claimed.service not in OWN:
-                answering = self._verify_and_answer(claimed, request_id, request, response)
+            if signatory.service != LAMBDA or body is None or len(body) > QUICK_BYTES:
+                answering = self._verify_and_answer(claim, request_id, request, response)
             else:
-                self._door.verify(claimed, request, body)
-                begun = self._answer_verified(claimed, request_id, request, response)
+                self._door.verify(claim, request, body)
+                begun = self._begin_verified(signatory, request_id, request, response)
                 if begun is None:
                     return None
                 answering = begun
         except OndolError as error:
             self._refuse(error, request_id, request, response, service=_claimed_service(request))
             return None
-        return self._guarded(answering, request_id, request, response, service=claimed.service)
+        return self._guarded(answering, request_id, request, response, service=signatory.service)
 
     async def _verify_and_answer(
-        self, claimed: Claimed, request_id: RequestId, request: Request, response: Response
+        self, claim: Claim[Signatory], request_id: RequestId, request: Request, response: Response
     ) -> None:
-        if claimed.service not in OWN:
-            body = await self._door.verify_passing(claimed, request, CREATE_REQUEST_BYTES)
-            check_rights(claimed, None, request)
-            await self._others.serve(claimed.service, claimed.caller, request_id, request, response, body=body)
+        signatory = claim.terms
+        service, caller = signatory.service, signatory.caller
+        if service not in OWN:
+            body = await self._door.verify_passing(claim, request, CREATE_REQUEST_BYTES)
+            check_rights(signatory, None, request)
+            await self._others.serve(service, caller, request_id, request, response, body=body)
             return
-        await self._door.verify_whole(claimed, request, CREATE_REQUEST_BYTES, "this operation")
-        begun = self._answer_verified(claimed, request_id, request, response)
+        await self._door.verify_whole(claim, request, CREATE_REQUEST_BYTES, "this operation")
+        if service != LAMBDA:
+            check_rights(signatory, None, request)
+            await self._others.serve(service, caller, request_id, request, response)
+            return
+        begun = self._begin_verified(signatory, request_id, request, response)
         if begun is not None:
             await begun
 
-    def _answer_verified(
-        self, claimed: Claimed, request_id: RequestId, request: Request, response: Response
+    def _begin_verified(
+        self, signatory: Signatory, request_id: RequestId, request: Request, response: Response
     ) -> Awaitable[None] | None:
-        """Answer who has been verified, if they have the right to what they ask for."""
-        caller = claimed.caller
-        if claimed.service != LAMBDA:
-            check_rights(claimed, None, request)
-            return self._others.serve(claimed.service, caller, request_id, request, response)
+        """As `_begin`, for who has been verified, if they have the right to what they ask for."""
         match = self._wire.match(request.method, request.path, request.query)
-        check_rights(claimed, match, request)
-        return self._begin(match, caller, request_id, request, response)
+        if match is None or match.operation not in signatory.operations:
+            check_rights(signatory, match, request)
+        return self._begin(match, signatory.caller, request_id, request, response)
 
     async def _identify(self, request: Request) -> Caller:
         """Who has signed a request to a function URL. Raises `CallerError`."""
-        claimed = self._door.claimed(request)
-        if claimed.service != LAMBDA:
+        claim = self._door.claimed(request)
+        signatory = claim.terms
+        if signatory.service != LAMBDA:
             raise InvalidSignature(f"Credential should be scoped to correct service: '{LAMBDA}'. ")
-        await self._door.verify_whole(claimed, request, REQUEST_PAYLOAD_BYTES, "a function URL")
-        if not permits_url(claimed.credential):
+        await self._door.verify_whole(claim, request, REQUEST_PAYLOAD_BYTES, "a function URL")
+        if not permits_url(signatory.credential):
             raise AccessDenied("")
-        return claimed.caller
+        return signatory.caller
 
     # Requests out of sandboxes
 

@@ -10,8 +10,10 @@ import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from typing import Any
 
-from ondol.aws.sigv4 import CONTENT_SHA256, UNSIGNED, WRONG, Claim, SignedRequest, verify
+from ondol.aws.signing import CONTENT_SHA256, UNSIGNED, Signer, of_s3
+from ondol.aws.sigv4 import WRONG, Claim, verify
 from ondol.http import BodyTooLarge, Request
 from ondol.model.errors import InvalidSignature, NotServed, Outcome, PlatformError, RequestEntityTooLarge
 from ondol.model.time import Clock
@@ -32,21 +34,17 @@ _LETS_BODIES_BE_UNSIGNED = frozenset({"ebs", "lex", "mediastore", "omics"})
 
 
 class Verifier:
-    """Verifies requests by what they claim and the secret of whom they claim to be of."""
+    """Verifies requests by what they claim and the signer that they claim to be of."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._held = 0
 
-    def verify(self, claim: Claim, secret: str, request: Request, body: bytes) -> None:
-        """Raises `InvalidSignature` and `AccessDenied`."""
-        self._verify(claim, secret, request, hashlib.sha256(body).hexdigest())
-
-    async def verify_whole(self, claim: Claim, secret: str, request: Request, *, limit: int, what: str) -> None:
-        """As `verify`; the body is whole then. Raises `RequestEntityTooLarge` above `limit` bytes, too."""
-        declared = request.headers.get(CONTENT_SHA256, "") if claim.valid_s is None else ""
+    async def verify_whole(self, claim: Claim[Any], signer: Signer, request: Request, *, limit: int, what: str) -> None:
+        """As `ondol.aws.sigv4.verify`; the body is whole then. Raises `RequestEntityTooLarge` above `limit` bytes."""
+        declared = request.headers.get(CONTENT_SHA256, "") if not claim.presigned else ""
         if _HASH.fullmatch(declared):
-            self._verify(claim, secret, request, declared)
+            self._verify(claim, signer, request, declared)
             if await _hash(await _read(request, limit, what)) != declared:
                 raise InvalidSignature(WRONG)
             return
@@ -55,36 +53,38 @@ class Verifier:
             limit = min(limit, UNTOLD_BYTES)
         with self._room(0 if request.body.whole is not None else limit if length is None else min(length, limit)):
             digest = await _hash(await _read(request, limit, what))
-        self._verify(claim, secret, request, digest)
+        self._verify(claim, signer, request, digest)
 
-    async def verify_passing(self, claim: Claim, secret: str, request: Request, *, limit: int) -> AsyncIterable[bytes]:
-        """As `verify`, of a request that goes on to another server; the answer is its body, to be passed on.
+    async def verify_passing(
+        self, claim: Claim[Any], signer: Signer, request: Request, *, limit: int
+    ) -> AsyncIterable[bytes]:
+        """As `verify_whole`, of a request that goes on to another server; the answer is its body, to be passed on.
 
         What that yields raises `InvalidSignature` in place of its last piece if it is not what was signed.
         """
         declared = request.headers.get(CONTENT_SHA256, "")
-        unsigned = claim.scope.service.startswith("s3") or claim.scope.service in _LETS_BODIES_BE_UNSIGNED
-        if claim.valid_s is not None and claim.scope.service.startswith("s3"):
-            self._verify(claim, secret, request, UNSIGNED)
+        service = claim.terms.scope.service
+        unsigned = of_s3(service) or service in _LETS_BODIES_BE_UNSIGNED
+        if claim.presigned and of_s3(service):
+            self._verify(claim, signer, request, UNSIGNED)
             return request.body
-        if claim.valid_s is None:
+        if not claim.presigned:
             if unsigned and declared in _UNSIGNED_BODIES:
-                self._verify(claim, secret, request, declared)
+                self._verify(claim, signer, request, declared)
                 return request.body
             if _HASH.fullmatch(declared) and request.body.whole is None and request.body.length != 0:
-                self._verify(claim, secret, request, declared)
+                self._verify(claim, signer, request, declared)
                 return _compared(request.body, declared)
             if declared.startswith("STREAMING-"):
                 raise NotServed(
                     f"ondol does not verify bodies that are signed piece by piece ({declared}). Have the client sign "
                     "the body as a whole, or over TLS not at all."
                 )
-        await self.verify_whole(claim, secret, request, limit=limit, what=claim.scope.service)
+        await self.verify_whole(claim, signer, request, limit=limit, what=service)
         return request.body
 
-    def _verify(self, claim: Claim, secret: str, request: Request, body_sha256: str) -> None:
-        signed = SignedRequest(request.method, request.path, request.query, request.headers, body_sha256)
-        verify(claim, signed, secret, self._clock.wall())
+    def _verify(self, claim: Claim[Any], signer: Signer, request: Request, body_sha256: str) -> None:
+        verify(claim, signer, request, body_sha256, self._clock.wall())
 
     @contextlib.contextmanager
     def _room(self, size: int) -> Iterator[None]:
