@@ -10,7 +10,16 @@ from ondol.events.deliveries import NotDelivered
 from ondol.events.records import Delivery
 from ondol.events.service import EventsService
 from ondol.events.steps import decode
-from ondol.model.errors import InvalidParameterValue, InvariantError, PlatformError, ResourceNotFound
+from ondol.model.errors import (
+    AccessDenied,
+    InvalidParameterValue,
+    InvariantError,
+    OndolError,
+    PlatformError,
+    ResourceConflict,
+    ResourceNotFound,
+)
+from ondol.model.errors import Outcome as ErrorOutcome
 from ondol.model.function import EventSettings, FunctionKey
 from ondol.model.ids import AccountId, Region, RequestId
 from ondol.model.limits import EventSchedule
@@ -63,6 +72,9 @@ class World:
         self.duration_s = 0.001
         self.settings = EventSettings()
         self.exists = True
+        self.unready: list[OndolError] = []
+        """What is said of the function, before it is to be had."""
+
         self.found_after_s = 0.0
         self.switched_off = False
         self.runs: list[tuple[RequestId, float]] = []
@@ -88,6 +100,8 @@ class World:
             await asyncio.sleep(self.found_after_s)
         if not self.exists:
             raise ResourceNotFound("Function not found")
+        if self.unready:
+            raise self.unready.pop(0)
         if tenant is not None:
             raise InvalidParameterValue("The invoked function is not enabled with tenancy configuration.")
         return self
@@ -233,6 +247,21 @@ def test_events_of_a_function_that_is_gone_or_switched_off_go_to_their_destinati
         await asyncio.sleep(1)
         assert world.runs == []
         assert [delivery.request_id for delivery in world.delivered] == ["r1", "r2"]
+
+    test(scenario)
+
+
+def test_an_event_whose_function_is_not_to_be_had_yet_waits_for_it_whatever_is_said() -> None:
+    async def scenario(world: World) -> None:
+        world.unready = [
+            PlatformError("the store was slow", ErrorOutcome.NOT_STARTED),
+            ResourceConflict("The function is currently in the following state: Pending"),
+            AccessDenied("not now"),
+        ]
+        await world.accept()
+        await asyncio.sleep(3600)
+        assert world.seconds() == [7]
+        assert world.service.status() == {"waiting": 0, "under_way": 0, "undelivered": 0}
 
     test(scenario)
 
