@@ -7,48 +7,37 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
 from client import Caller
-from cold_start import EVERY_S, SETTLED_S
 from figure import Effort, Figure, Line
-from functions import CREATED, FULL_MB, await_active, creation
+from first_calls import first_calls
+from functions import FULL_MB, creation
 from harness import ROOT, BenchmarkError
-from package_size import end_batch
 from platform_under_test import ondol
 
 IMAGE_MB = 200
 FILES = 20
-BATCH = 10
 SOURCE = ROOT / "tests" / "conformance" / "bootstrap.c"
 BUILD = ROOT / "examples" / "container-image" / "build.py"
-UNPACKED_WITHIN_S = 120.0
 
 
 def measure(effort: Effort) -> list[Line]:
-    """The same program, in C, is what starts; first calls of both kinds take turns, one every 50 ms."""
-    image: list[float] = []
-    package: list[float] = []
+    """The same program, in C, is what starts."""
     with tempfile.TemporaryDirectory() as directory:
         layout, program = _build(Path(directory))
         with ondol(code_folders=directory) as here, Caller(here.port) as caller:
             content = _zipped(program)
-            for batch in range(effort.pick(6, 2)):
-                pairs = [(f"image-{batch}-{n}", f"zip-{batch}-{n}") for n in range(BATCH)]
-                for imaged, packaged in pairs:
-                    caller.request("POST", CREATED, _creation(imaged, layout))
-                    caller.request("POST", CREATED, creation(packaged, content, runtime="provided.al2023"))
-                for name in (name for pair in pairs for name in pair):
-                    await_active(caller, name, UNPACKED_WITHIN_S)
-                time.sleep(SETTLED_S)
-                due = time.monotonic()
-                for number, name in enumerate(name for pair in pairs for name in pair):
-                    time.sleep(max(0.0, due - time.monotonic()))
-                    due += EVERY_S
-                    (package if number % 2 else image).append(caller.timed_invoke(name))
-                end_batch(here, caller, pairs)
+            image, package = first_calls(
+                here,
+                caller,
+                effort.pick(6, 2),
+                (
+                    lambda name: _creation(name, layout),
+                    lambda name: creation(name, content, runtime="provided.al2023"),
+                ),
+            )
     return [
         Line(
             name=f"cold start p50, image of {IMAGE_MB} MB",
