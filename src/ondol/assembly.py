@@ -275,7 +275,7 @@ class Platform:
         )
         await self.manager.open()
         await self.invocations.open()
-        self.pollers.open(self._own_invocations)
+        self.pollers.open(self._own_invocations, self.triggers.topics)
         await self.control.open()
         await self.triggers.open(self.events)
         await self.durable.open(self.events)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from triggered import awaited, recorder
 
 from conformance.event_sources import RECORD, events, mapped, queue_of, records, state, switched, until
 from conformance.lambda_calls import arn
@@ -172,6 +173,8 @@ def test_topics_and_buckets_are_told_too(door: OndolProcess, name: str) -> None:
     sns = door.client("sns")
     topic = sns.create_topic(Name=name)["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+    listener = recorder(door, f"{name}-listener", "sns", topic)
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=listener)
     s3 = door.client("s3")
     s3.create_bucket(Bucket="failures")
     for number, destination in enumerate((topic, "arn:aws:s3:::failures")):
@@ -180,7 +183,10 @@ def test_topics_and_buckets_are_told_too(door: OndolProcess, name: str) -> None:
         settings = {"MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": destination}}}
         uuid = mapped(door, name, source, StartingPosition="TRIM_HORIZON", **settings)
     [message] = until(lambda: door.client("sqs").receive_message(QueueUrl=url).get("Messages"))
-    assert json.loads(message["Body"])["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    told = json.loads(message["Body"])
+    assert told["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    [heard] = awaited(door, f"{name}-listener")
+    assert json.loads(heard["Records"][0]["Sns"]["Message"]) == told
     [listed] = until(lambda: s3.list_objects_v2(Bucket="failures").get("Contents"))
     assert listed["Key"].startswith(f"aws/lambda/{uuid}/shardId-000000000000/20")
     kept = json.loads(s3.get_object(Bucket="failures", Key=listed["Key"])["Body"].read())

@@ -12,6 +12,7 @@ from ondol.aws.remote import Remote, RemoteUnavailable
 from ondol.model.endpoint import Endpoints
 from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, Region
+from ondol.model.sns import Message
 from ondol.pollers.api import Failed, InvokedFunction, Mapping, NotRun, Ran, StreamSettings
 from ondol.pollers.checkpoints import Checkpoints
 from ondol.pollers.destinations import Destinations
@@ -102,7 +103,10 @@ class Told(Destinations):
     """Remembers what it was told, as if the function had taken it."""
 
     def __init__(self, clock: VirtualClock, function: FlakyFunction) -> None:
-        super().__init__(remote=Remote(Endpoints(), None, clock), clock=clock, new_id=lambda: "id")
+        async def nobody(topic: str, message: Message) -> None:
+            raise AssertionError(f"{topic} was told {message}")
+
+        super().__init__(Remote(Endpoints(), None, clock), clock, lambda: "id", nobody)
         self._function = function
 
     async def tell(self, mapping: Mapping, shard: str, discard: Discard, failed: Failed | None) -> None:

@@ -6,7 +6,7 @@ batch records" of Kinesis and DynamoDB mappings.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,9 @@ import msgspec
 from ondol.aws.messages import publish, send_to_queue
 from ondol.aws.remote import Remote, RemoteError, RemoteUnavailable
 from ondol.model.arn import FunctionArn
+from ondol.model.errors import PlatformError
 from ondol.model.ids import AccountId, Region
+from ondol.model.sns import Message
 from ondol.model.time import SECOND, Clock, WallTime
 from ondol.pollers.api import Failed, Mapping
 from ondol.pollers.lane import Discard
@@ -29,10 +31,18 @@ _log = logging.getLogger(__name__)
 
 
 class Destinations:
-    def __init__(self, remote: Remote, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        clock: Clock,
+        new_id: Callable[[], str],
+        published: Callable[[str, Message], Awaitable[None]],
+    ) -> None:
+        """`published` tells functions that subscribe of what the topic's server has taken."""
         self._remote = remote
         self._clock = clock
         self._new_id = new_id
+        self._published = published
 
     async def tell(self, mapping: Mapping, shard: str, discard: Discard, failed: Failed | None) -> None:
         """Returns once it is told, however long its server is away, or has refused for good."""
@@ -47,7 +57,7 @@ class Destinations:
             try:
                 await self._send(mapping, destination, record, discard, key)
                 return
-            except RemoteUnavailable:
+            except (RemoteUnavailable, PlatformError):
                 pass
             except RemoteError as error:
                 refusals += 1
@@ -64,7 +74,9 @@ class Destinations:
         if service == "sqs":
             await send_to_queue(self._remote, owner, name, _json(record))
         elif service == "sns":
-            await publish(self._remote, owner, destination, _json(record))
+            body = _json(record)
+            await publish(self._remote, owner, destination, body)
+            await self._published(destination, Message(self._new_id(), body))
         else:
             payload = b'{"Records":[' + b",".join(each.body for each in discard.records) + b"]}"
             content = _json(record | {"payload": payload.decode()})

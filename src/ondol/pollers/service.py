@@ -18,6 +18,7 @@ from ondol.pollers.sources import Kind, Source, parse_source
 from ondol.pollers.stream_poller import StreamPoller
 from ondol.pollers.streams import KinesisStream, Stream, TableStream
 from ondol.store.protocol import Store, StoreError
+from ondol.triggers.api import Topics
 
 if TYPE_CHECKING:
     from ondol.pollers.broker_queue import BrokerQueue
@@ -38,14 +39,16 @@ class PollersService:
     def __init__(self, *, store: Store, remote: Remote, clock: Clock, new_id: Callable[[], str]) -> None:
         self._store = store
         self._remote = remote
-        self._destinations = Destinations(remote, clock, new_id)
-        self._invoker: Invoker | None = None
         self._clock = clock
+        self._new_id = new_id
+        self._invoker: Invoker | None = None
+        self._destinations: Destinations | None = None
         self._pollers: dict[str, Poller] = {}
 
-    def open(self, invoker: Invoker) -> None:
-        """Mappings can be started from now on; `invoker` runs their functions."""
+    def open(self, invoker: Invoker, topics: Topics) -> None:
+        """Mappings can be started from now on; `invoker` runs their functions, `topics` knows who subscribes."""
         self._invoker = invoker
+        self._destinations = Destinations(self._remote, self._clock, self._new_id, topics.published)
 
     async def close(self, drain_s: float) -> None:
         """Stop all; what runs has so long to end."""
@@ -69,9 +72,9 @@ class PollersService:
             raise SourceUnavailable(str(error)) from error
 
     async def start(self, mapping: Mapping) -> None:
-        if self._invoker is None or mapping.id in self._pollers:
+        if self._invoker is None or self._destinations is None or mapping.id in self._pollers:
             raise InvariantError(f"the mapping {mapping.id} is polled already, or too early")
-        self._pollers[mapping.id] = poller = self._poller(mapping, self._invoker)
+        self._pollers[mapping.id] = poller = self._poller(mapping, self._invoker, self._destinations)
         await poller.start()
 
     async def stop(self, mapping_id: str) -> None:
@@ -90,7 +93,7 @@ class PollersService:
         poller = self._pollers.get(mapping_id)
         return None if poller is None else poller.last_result
 
-    def _poller(self, mapping: Mapping, invoker: Invoker) -> Poller:
+    def _poller(self, mapping: Mapping, invoker: Invoker, destinations: Destinations) -> Poller:
         source, settings = _source_of(mapping), mapping.stream
         if settings is not None:
             parts = StreamParts(
@@ -99,7 +102,7 @@ class PollersService:
                 stream=self._stream(mapping, source),
                 checkpoints=Checkpoints(self._store, mapping),
                 invoker=invoker,
-                destinations=self._destinations,
+                destinations=destinations,
                 clock=self._clock,
             )
             return StreamPoller(parts)
