@@ -148,7 +148,8 @@ class Platform:
         self._catalog = catalog
         prepare(config.data_dir / "images")
         self._images = Images(catalog.images, config.data_dir / "images", _tell)
-        self._function_images = FunctionImages(config.data_dir / "images", AllowedFolders(config.code_folders), _tell)
+        folders = AllowedFolders(config.code_folders)
+        self._function_images = FunctionImages(config.data_dir / "images", folders, config.registries, _tell)
         self._driver = driver
         self._store = store
         self._blobs = blobs

@@ -33,6 +33,7 @@ _ENDPOINTS = "endpoints"
 _DEFAULT_ENDPOINT = "default"
 _ALLOW_HOSTS = "network.allow_hosts"
 _CODE_FOLDERS = "code.folders"
+_CODE_REGISTRIES = "code.registries"
 _NETWORK_MODE = "network.mode"
 _TLS_CERTIFICATE = "tls.cert"
 _TLS_KEY = "tls.key"
@@ -47,6 +48,7 @@ _FLAGS = {
 
 _SIGNING_NAME = re.compile(r"[a-z0-9-]+", re.ASCII)
 _BROKER = re.compile(r"arn:aws[a-z-]*:mq:[a-z0-9-]+:[0-9]{12}:broker:[a-z0-9_-]+:[a-z0-9-]+", re.ASCII)
+_REGISTRY = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
 class ConfigError(Exception):
@@ -118,6 +120,9 @@ class Config(msgspec.Struct, frozen=True):
     code_folders: tuple[Path, ...] = ()
     """Below these, directories may be functions' code."""
 
+    registries: frozenset[str] | None = None
+    """The hosts from which images may be functions' code; None: any."""
+
     runtimes: Mapping[str, RuntimeImage] = {}
     """Images by the name of the runtime that each is to be; in the file alone."""
 
@@ -150,6 +155,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     _NETWORK_MODE: _Setting(str, field="network", choices=tuple(NetworkMode)),
     _ALLOW_HOSTS: _Setting(str),
     _CODE_FOLDERS: _Setting(str, field="code_folders"),
+    _CODE_REGISTRIES: _Setting(str),
     "limits.concurrency": _Setting(int, 1),
     "limits.requests_per_concurrency": _Setting(int, 1),
     "limits.growth_burst": _Setting(int, 1),
@@ -271,6 +277,8 @@ def _checked(name: str, value: Any, where: str, base: Path | None = None) -> Any
         return _checked_hosts(value, where)
     if name == _CODE_FOLDERS:
         return _checked_folders(value, where, base or Path())
+    if name == _CODE_REGISTRIES:
+        return _checked_registries(value, where)
     kind, minimum, maximum, *_, choices = _SETTINGS[name]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -340,6 +348,15 @@ def _checked_folders(value: Any, where: str, base: Path) -> tuple[Path, ...]:
     return folders
 
 
+def _checked_registries(value: Any, where: str) -> frozenset[str]:
+    """From a text with commas between them, or from a list of texts."""
+    texts = value if isinstance(value, list) else str(value).split(",")
+    hosts = [text.strip().lower() if isinstance(text, str) else "" for text in texts]
+    if not all(_REGISTRY.fullmatch(host) for host in hosts):
+        raise ConfigError(f"{where} must be hosts like registry.example or localhost:5000, not {value!r}.")
+    return frozenset(hosts)
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -373,6 +390,9 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     top["auth"] = AuthMode(top.get("auth", AuthMode.NONE))
     tls = _tls(tables["tls"])
     _check_reach(top.get("host", ""), top["auth"], tls)
+    if _is_reached(top.get("host", "")):
+        # Whoever may create functions there does not choose whom this machine asks.
+        tables["code"].setdefault("registries", frozenset())
     data_dir = Path(top.pop("data_dir", None) or _default_data_dir(environ)).expanduser().absolute()
     port = top.get("port", DEFAULT_PORT)
     for service, server in servers.items():
@@ -429,11 +449,16 @@ def _tls(table: Mapping[str, Any]) -> TlsFiles | None:
     return TlsFiles(Path(table["cert"]), Path(table["key"]))
 
 
+def _is_reached(host: str) -> bool:
+    """Whether other machines may reach what listens there; empty: the default."""
+    return bool(host) and not _is_loopback(host)
+
+
 def _check_reach(host: str, auth: AuthMode, tls: TlsFiles | None) -> None:
     """Other machines reach ondol only where every caller is verified, and nobody listens in."""
     missing = [] if auth is AuthMode.SIGV4 else ["--auth sigv4"]
     missing += [] if tls is not None else ["TLS (--tls-cert and --tls-key)"]
-    if host and missing and not _is_loopback(host):
+    if missing and _is_reached(host):
         raise ConfigError(
             f"host is {host!r}, which other machines may reach: for that ondol needs --auth sigv4 and TLS, and "
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing (or listen on 127.0.0.1)."

@@ -68,6 +68,10 @@ class Images:
         return self.made([self.system, files], execution)
 
 
+AWAY = "127.0.0.1:1"
+"""A registry that nobody runs."""
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     return Images(tmp_path_factory.mktemp("images"))
@@ -87,8 +91,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def image_ondol(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[OndolProcess]:
-    settings = {"CODE_FOLDERS": str(folder), "WORKER_SLOTS_AHEAD": "1"}
+def image_ondol(tmp_path_factory: pytest.TempPathFactory, folder: Path, registry: Registry) -> Iterator[OndolProcess]:
+    settings = {
+        "CODE_FOLDERS": str(folder),
+        "CODE_REGISTRIES": f"{registry.host},{AWAY}",
+        "WORKER_SLOTS_AHEAD": "1",
+    }
     with OndolProcess(tmp_path_factory.mktemp("image-ondol") / "data", settings) as process:
         yield process
 
@@ -237,6 +245,18 @@ def test_a_layout_on_this_machine_is_an_image_below_an_allowed_folder(
     assert invoke(image_client, name)[1]["edition"] == "first"
 
 
+def test_a_registry_that_is_not_named_is_not_asked(image_client: Any, registry: Registry, name: str) -> None:
+    asked = len(registry.asked)
+    other = registry.host.replace("127.0.0.1", "localhost")
+    status, members = refusal(lambda: create_image(image_client, name, f"{other}/team/app:first"))
+    assert (status, members["Error"]["Code"]) == (400, "InvalidParameterValueException")
+    assert members["message"] == (
+        f"Source image {other}/team/app:first is not valid. Provide a valid source image: images do not come from "
+        f"{other}: whoever runs ondol names the registries in [code] registries of ondol.toml."
+    )
+    assert len(registry.asked) == asked
+
+
 @pytest.mark.parametrize("place", ["elsewhere", "behind-a-link", "absent"])
 def test_no_request_reads_what_is_not_below_an_allowed_folder(
     image_client: Any, folder: Path, tmp_path: Path, images: Images, place: str, name: str
@@ -285,8 +305,8 @@ def test_an_image_that_is_not_there_is_refused_at_once(
 
 
 def test_a_registry_that_is_away_or_closed_is_said(image_client: Any, registry: Registry, name: str) -> None:
-    _, members = refusal(lambda: create_image(image_client, name, "127.0.0.1:1/a/b:1"))
-    assert members["message"].startswith("Source image 127.0.0.1:1/a/b:1 cannot be looked up: the registry 127.0.0.1:1")
+    _, members = refusal(lambda: create_image(image_client, name, f"{AWAY}/a/b:1"))
+    assert members["message"].startswith(f"Source image {AWAY}/a/b:1 cannot be looked up: the registry {AWAY}")
     status, members = refusal(lambda: create_image(image_client, name, f"{registry.host}/some/where:1"))
     assert (status, members["Error"]["Code"]) == (403, "AccessDeniedException")
     assert f"docker login {registry.host}" in members["Error"]["Message"]

@@ -101,6 +101,8 @@ def test_another_file_is_named_by_a_variable(tmp_path: Path) -> None:
         ('[tls]\ncert = "c"', ["tls.cert is set", "tls.key", "--tls-key"]),
         ('[tls]\nkey = "k"', ["tls.key is set", "tls.cert", "--tls-cert"]),
         ('auth = "basic"', ["auth", "none or sigv4", "'basic'"]),
+        ('[code]\nregistries = ["https://r.example"]', ["code.registries", "hosts like", "https://"]),
+        ("[code]\nregistries = [1]", ["code.registries", "hosts like"]),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -109,6 +111,12 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(tmp_path: Path, text: str
     message = str(refused.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
+
+
+def test_registries_are_any_unless_some_are_named(tmp_path: Path) -> None:
+    assert load({}, {}).registries is None
+    named = from_file(tmp_path, '[code]\nregistries = ["R.example", "localhost:5000", "[::1]:5000"]').registries
+    assert named == {"r.example", "localhost:5000", "[::1]:5000"}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -125,6 +133,8 @@ def test_other_machines_may_come_in_with_verified_callers_and_tls(tmp_path: Path
     assert load(flags, {}).tls == TlsFiles(Path.cwd() / "c.pem", Path.cwd() / "k.pem")
     environ = {"ONDOL_HOST": host, "ONDOL_AUTH": "sigv4", "ONDOL_TLS_CERT": "/c", "ONDOL_TLS_KEY": "/k"}
     assert load({}, environ).tls == TlsFiles(Path("/c"), Path("/k"))
+    assert config.registries == frozenset()
+    assert load({}, {**environ, "ONDOL_CODE_REGISTRIES": "r.example"}).registries == {"r.example"}
     with pytest.raises(ConfigError):
         load({**flags, "auth": "none"}, {})
 

@@ -33,11 +33,21 @@ _SHA256 = "sha256:"
 
 
 class FunctionImages:
-    """`directory` is where images are kept; paths are read below `allowed` folders alone; `say` tells people."""
+    """`directory` is where images are kept; `say` tells people.
 
-    def __init__(self, directory: Path, allowed: AllowedFolders, say: Callable[[str], None]) -> None:
+    Paths are read below `allowed` folders alone, and of `registries` those alone that are named, unless that is None.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        allowed: AllowedFolders,
+        registries: frozenset[str] | None,
+        say: Callable[[str], None],
+    ) -> None:
         self._directory = directory
         self._allowed = allowed
+        self._registries = registries
         self._say = say
         self._loaded: dict[CodeDigest, FetchedImage] = {}
         self._fetching: dict[CodeDigest, asyncio.Task[FetchedImage]] = {}
@@ -110,6 +120,11 @@ class FunctionImages:
         """
         reference = parse_uri(uri)
         if isinstance(reference, RegistryImage):
+            if self._registries is not None and reference.host.lower() not in self._registries:
+                raise ImageError(
+                    f"images do not come from {reference.host}: whoever runs ondol names the registries in "
+                    "[code] registries of ondol.toml"
+                )
             return reference, written(reference), ""
         folder = self._allowed.below(str(reference.path))
         if folder is None:
