@@ -19,7 +19,7 @@ import msgspec
 from ondol.model.credentials import SessionCredentials
 from ondol.model.endpoint import Broker, Endpoint, Endpoints, parse_broker, parse_endpoint
 from ondol.model.limits import MEBIBYTE, AccountLimits, DurableSchedule, EventSchedule, KeepAlive, LogLimits, Phases
-from ondol.model.network import NAMES_PORT, AllowedHost, AuthMode, NetworkMode, parse_allowed_hosts
+from ondol.model.network import NAMES_PORT, AllowedHost, AuthMode, NetworkMode, is_server, parse_allowed_hosts
 from ondol.model.time import SECOND
 
 FILE = "ondol.toml"
@@ -48,7 +48,6 @@ _FLAGS = {
 
 _SIGNING_NAME = re.compile(r"[a-z0-9-]+", re.ASCII)
 _BROKER = re.compile(r"arn:aws[a-z-]*:mq:[a-z0-9-]+:[0-9]{12}:broker:[a-z0-9_-]+:[a-z0-9-]+", re.ASCII)
-_REGISTRY = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
 class ConfigError(Exception):
@@ -352,7 +351,7 @@ def _checked_registries(value: Any, where: str) -> frozenset[str]:
     """From a text with commas between them, or from a list of texts."""
     texts = value if isinstance(value, list) else str(value).split(",")
     hosts = [text.strip().lower() if isinstance(text, str) else "" for text in texts]
-    if not all(_REGISTRY.fullmatch(host) for host in hosts):
+    if not all(map(is_server, hosts)):
         raise ConfigError(f"{where} must be hosts like registry.example or localhost:5000, not {value!r}.")
     return frozenset(hosts)
 

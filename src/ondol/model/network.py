@@ -19,6 +19,7 @@ MOST_RELAYED = 40
 """Listening sockets that a sandbox hands out, beside what it always does."""
 
 _ALLOWED = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
+_SERVER = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", re.ASCII)
 _HIGHEST_PORT = 65_535
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -91,6 +92,11 @@ def parse_allowed_hosts(text: str) -> tuple[AllowedHost, ...]:
     if len(allowed) > MOST_ALLOWED:
         raise ValueError(f"{MOST_ALLOWED} addresses at most")
     return tuple(allowed.values())
+
+
+def is_server(text: str) -> bool:
+    """Whether a server is written like this: its host, perhaps a port, as `registry.example` and `[::1]:5000` are."""
+    return _SERVER.fullmatch(text) is not None
 
 
 def is_our_name(host: str, names: frozenset[str] = frozenset()) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from ondol.model.network import is_server
 from ondol.runtimes.oci.errors import ImageError
 
 PREFIX = "oci:"
@@ -16,7 +17,6 @@ _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PINNED = re.compile(r"@sha256:[0-9a-f]{64}\Z")
-_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9a-fA-F:]+\](?::[0-9]{1,5})?")
 
 
 class LocalImage(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ def parse(text: str) -> LocalImage | RegistryImage:
     path, at, digest = path.partition("@")
     repository, colon, tag = path.partition(":")
     if not (
-        _HOST.fullmatch(host)
+        is_server(host)
         and _REPOSITORY.fullmatch(repository)
         and (not colon or _TAG.fullmatch(tag))
         and (not at or _DIGEST.fullmatch(digest))
