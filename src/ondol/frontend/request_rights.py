@@ -14,17 +14,18 @@ from ondol.frontend.template_api import serves_templates
 from ondol.frontend.verified_door import Signatory
 from ondol.http import Request
 from ondol.model.arn import FunctionArn
-from ondol.model.errors import OndolError
+from ondol.model.errors import AccessDenied, OndolError
 
 _OWN_PATHS = "/_ondol/"
 
 
-def check_rights(signatory: Signatory, match: Match | None, request: Request) -> None:
-    """Raises `AccessDenied`. `match` is the operation of Lambda, if the request is to one."""
-    if match is not None:
-        if match.operation not in signatory.operations:
-            raise refusal(signatory.credential, match.operation, _resource(signatory, match, request))
-        return
+def denial_of(signatory: Signatory, match: Match, request: Request) -> AccessDenied:
+    """What is told to whom this operation of Lambda is none of the `operations` that it may ask for."""
+    return refusal(signatory.credential, match.operation, _resource(signatory, match, request))
+
+
+def check_rights(signatory: Signatory, request: Request) -> None:
+    """Raises `AccessDenied`, of a request that is to no operation of Lambda's model."""
     credential, service = signatory.credential, signatory.service
     if service == LAMBDA and TARGET in request.headers:
         require_elsewhere(credential, LOGS, _operation(LOGS, request), own=True)

@@ -36,7 +36,7 @@ from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.names import Names
 from ondol.frontend.other_services import TARGET, OtherServices
-from ondol.frontend.request_rights import check_rights
+from ondol.frontend.request_rights import check_rights, denial_of
 from ondol.frontend.rights import permits_url
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed, check_region
 from ondol.frontend.targets import Targets
@@ -276,12 +276,12 @@ class FrontendService:
         service, caller = signatory.service, signatory.caller
         if service not in OWN:
             body = await self._door.verify_passing(claim, request, CREATE_REQUEST_BYTES)
-            check_rights(signatory, None, request)
+            check_rights(signatory, request)
             await self._others.serve(service, caller, request_id, request, response, body=body)
             return
         await self._door.verify_whole(claim, request, CREATE_REQUEST_BYTES, "this operation")
         if service != LAMBDA:
-            check_rights(signatory, None, request)
+            check_rights(signatory, request)
             await self._others.serve(service, caller, request_id, request, response)
             return
         begun = self._begin_verified(signatory, request_id, request, response)
@@ -293,8 +293,10 @@ class FrontendService:
     ) -> Awaitable[None] | None:
         """As `_begin`, for who has been verified, if they have the right to what they ask for."""
         match = self._wire.match(request.method, request.path, request.query)
-        if match is None or match.operation not in signatory.operations:
-            check_rights(signatory, match, request)
+        if match is None:
+            check_rights(signatory, request)
+        elif match.operation not in signatory.operations:
+            raise denial_of(signatory, match, request)
         return self._begin(match, signatory.caller, request_id, request, response)
 
     async def _identify(self, request: Request) -> Caller:
