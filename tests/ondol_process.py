@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,8 @@ class OndolProcess:
     ) -> None:
         if self.process is not None:
             self.stop()
+        # Some fifty of these directories are made in a run; this is nearly all that is in them.
+        shutil.rmtree(self.data_dir / "roots", ignore_errors=True)
 
     def client(self, service: str = "lambda", *, account: str = "000000000000", region: str = "us-east-1") -> Any:
         """An unmodified boto3 client that repeats nothing by itself."""

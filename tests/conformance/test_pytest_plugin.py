@@ -70,16 +70,14 @@ def project(tmp_path: Path) -> Path:
     return directory
 
 
-def run_pytest(
-    project: Path, *more: str, environ: Mapping[str, str] | None = None, before: tuple[str, ...] = ()
-) -> str:
+def run_pytest(project: Path, *, environ: Mapping[str, str] | None = None, before: tuple[str, ...] = ()) -> str:
     """What pytest printed about the project's tests."""
     # Named, not found by its entry point, so that it is this tree's that is tested.
     command = [*before, sys.executable, "-m", "pytest", "-p", "ondol.testing.pytest_plugin", "-p", "no:cacheprovider"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ONDOL_", "PYTEST_"))}
     environment = {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **(environ or {})}
     done = subprocess.run(
-        [*command, "-rsfE", *more], cwd=project, env=environment, check=False, capture_output=True, text=True
+        [*command, "-rsfE"], cwd=project, env=environment, check=False, capture_output=True, text=True
     )
     return done.stdout + done.stderr
 
@@ -92,10 +90,11 @@ def summary(output: str) -> str:
 
 
 def test_a_run_starts_one_empties_it_and_leaves_nothing_behind(project: Path, tmp_path: Path) -> None:
-    output = run_pytest(project, f"--basetemp={tmp_path / 'temporary'}")
+    output = run_pytest(project, environ={"TMPDIR": str(tmp_path)})
     assert summary(output) == "6 passed", output
+    assert list(tmp_path.glob("ondol-*")) == []
     remains = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
-    assert str(tmp_path / "temporary") not in remains
+    assert str(tmp_path) not in remains
 
 
 def test_an_ondol_that_runs_already_is_used_and_emptied(

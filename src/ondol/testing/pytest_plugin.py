@@ -1,11 +1,14 @@
 """Fixtures for pytest: `ondol`, one for the whole run, and `ondol_clean`, the same with nothing in it.
 
-`ondol` starts an `ondol up` of its own on a free port with a temporary directory. Where `ONDOL_ENDPOINT` is set it is
-the one that runs there instead, and `ondol_clean` then deletes what is in that one.
+`ondol` starts an `ondol up` of its own on a free port, and leaves nothing of it: the runtimes' file systems alone are a
+hundred megabytes and more. Where `ONDOL_ENDPOINT` is set it is the one that runs there instead, and `ondol_clean` then
+deletes what is in that one.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +25,7 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def ondol(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Ondol]":
+def ondol() -> "Iterator[Ondol]":
     """An ondol for the whole run; tests that need one are skipped where functions cannot run."""
     from ondol.cli.failure import CommandFailed  # noqa: PLC0415 - most runs that load the plugin need none of this
     from ondol.testing.server import CannotRunHere, Ondol, StartFailed, running  # noqa: PLC0415
@@ -37,7 +40,7 @@ def ondol(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Ondol]":
         yield found
         return
     try:
-        with running(tmp_path_factory.mktemp("ondol")) as started:
+        with tempfile.TemporaryDirectory(prefix="ondol-") as directory, running(Path(directory)) as started:
             yield started
     except CannotRunHere as reason:
         pytest.skip(f"ondol cannot run functions here: {reason}")
