@@ -27,7 +27,12 @@ BUILD = ("autoconf", "automake", "cmake", "g++", "libtool", "make")
 """What builds AWS's interface clients where the registry has no binary of them for this machine."""
 
 
+ROOM = 5 * 10**9
+"""Bytes: the file systems of runtimes, once for each ondol that the tests start, until that one ends."""
+
+
 def main() -> None:
+    check_room()
     install(missing_packages())
     for client in ("clients", "chalice"):
         if not make_environment(client):
@@ -38,6 +43,17 @@ def main() -> None:
     make_built(lambda: make_environment("peers", "--no-deps"), "pip could not install requirements/peers.lock")
     make_built(make_node_packages, "npm could not install requirements/node/package-lock.json")
     make_registry()
+
+
+def check_room() -> None:
+    """Better said now than by dozens of tests."""
+    place = tempfile.gettempdir()
+    free = shutil.disk_usage(place).free
+    if free < ROOM:
+        sys.exit(
+            f"The tests write up to {ROOM / 1e9:.0f} GB in {place}, and {free / 1e9:.1f} GB are free there. "
+            "Make room, or name a directory on a larger disk: TMPDIR=... make test"
+        )
 
 
 def make_built(make: Callable[[], bool], failed: str) -> None:
