@@ -27,8 +27,7 @@ class StandingClock:
 
 def write(service: TelemetryService, stream: str, *messages: str, group: str = "/aws/lambda/fn") -> Any:
     log = service.open(LogStream(ACCOUNT, REGION, group, stream))
-    for message in messages:
-        log.write(StandingClock().wall(), message)
+    log.write(StandingClock().wall(), messages)
     return log
 
 
@@ -53,10 +52,10 @@ def test_logs_open_before_write_to_nowhere_and_new_ones_are_kept(tmp_path: Path)
         write(service, "waiting", "not on the disk yet\n")
         await service.forget_all()
         assert await messages(service) == {}
-        old.write(StandingClock().wall(), "from before\n")
+        old.write(StandingClock().wall(), ["from before\n"])
         new = write(service, "new", "after\n")
         assert await messages(service) == {"/aws/lambda/fn": ["after\n"]}
-        new.write(StandingClock().wall(), "more\n")
+        new.write(StandingClock().wall(), ["more\n"])
         await service.close()
         again = TelemetryService(tmp_path / "logs", StandingClock())
         assert await messages(again) == {"/aws/lambda/fn": ["after\n", "more\n"]}

@@ -1,7 +1,7 @@
 """Streamed results: what the machine takes in which state, and what goes on to the client, when."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import pytest
@@ -131,7 +131,7 @@ class NoLogs:
     def open(self, stream: LogStream) -> "NoLogs":
         return self
 
-    def write(self, time: WallTime, message: str) -> None:
+    def write(self, time: WallTime, messages: Sequence[str]) -> None:
         pass
 
 

@@ -57,7 +57,7 @@ class Store:
     def write(self, name: str, *events: LogEvent, group: str = GROUP) -> None:
         log = self.service.open(stream(name, group))
         for event in events:
-            log.write(event.time, event.message)
+            log.write(event.time, [event.message])
 
     async def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
         answer = await self.service.perform(operation, ACCOUNT, REGION, parameters)
@@ -286,6 +286,15 @@ def test_a_clock_that_is_set_back_hides_no_line(tmp_path: Path) -> None:
     with_store(tmp_path, scenario)
 
 
+def test_half_a_surrogate_pair_becomes_a_question_mark(tmp_path: Path) -> None:
+    async def scenario(store: Store) -> None:
+        store.service.open(stream("s")).write(WallTime(T0), ["one\n", "a\ud800b\n", "two\n"])
+        events = await store.all("FilterLogEvents", "events", logGroupName=GROUP)
+        assert [event["message"] for event in events] == ["one\n", "a?b\n", "two\n"]
+
+    with_store(tmp_path, scenario)
+
+
 def disk_usage(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
@@ -342,8 +351,7 @@ def test_lines_wait_for_a_disk_that_fails_and_the_oldest_are_dropped_and_counted
     blocked.write_text("in the way")
 
     async def scenario(store: Store) -> None:
-        for number in range(100):
-            store.write("s", line(number, "x" * 1000))
+        store.write("s", *(line(number, "x" * 1000) for number in range(100)))
         await asyncio.to_thread(store.service._writer.flush, 0.2)
         blocked.unlink()
         while not (times := [] if not blocked.exists() else await store.times()):
@@ -366,7 +374,7 @@ def test_a_start_reads_nothing_however_many_streams_there_are(tmp_path: Path) ->
     async def scenario() -> None:
         begin = time.process_time()
         service = TelemetryService(tmp_path, SteppedClock())
-        service.open(stream("s")).write(line(1).time, line(1).message)
+        service.open(stream("s")).write(line(1).time, [line(1).message])
         assert time.process_time() - begin < 0.02
         answer = await service.perform("DescribeLogStreams", ACCOUNT, REGION, {"logGroupName": GROUP})
         assert len(answer["logStreams"]) == 50
@@ -389,7 +397,7 @@ service = TelemetryService(Path(sys.argv[1]), RealClock())
 log = service.open(LogStream("000000000000", "us-east-1", "/aws/lambda/greet", "s"))
 number = 0
 while True:
-    log.write(time.time_ns() // 1_000_000, f"{number}\\n")
+    log.write(time.time_ns() // 1_000_000, [f"{number}\\n"])
     number += 1
     print(number, flush=True)
     time.sleep(0.0005)

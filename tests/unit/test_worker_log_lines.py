@@ -1,5 +1,7 @@
 """The platform's own lines, and how an environment's log is cut into a tail."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -101,22 +103,25 @@ def test_json_lines_say_the_same_as_records() -> None:
 def test_json_lines_name_the_tenant() -> None:
     lines = platform_lines(version("JSON").of_tenant("blue"), "python:3.11.v7")
     [report] = lines.end(NOON, Report(ID, 3 * MILLISECOND, None, 1, None))
-    for line in (lines.start(NOON, ID), report):
+    for line in (*lines.start(NOON, ID), report):
         assert msgspec.json.decode(line)["record"]["tenantId"] == "blue"
-    assert "tenantId" not in lines.init_start(NOON)
+    [init_start] = lines.init_start(NOON)
+    assert "tenantId" not in init_start
 
 
 def test_of_an_image_there_is_no_runtime_to_tell() -> None:
     image = FunctionImage("r/app:1", "r/app@sha256:1")
-    assert platform_lines(replace(version(), image=image), "").init_start(NOON) == ""
-    told = msgspec.json.decode(platform_lines(replace(version("JSON"), image=image), "").init_start(NOON))
+    assert platform_lines(replace(version(), image=image), "").init_start(NOON) == []
+    [line] = platform_lines(replace(version("JSON"), image=image), "").init_start(NOON)
+    told = msgspec.json.decode(line)
     assert told["type"] == "platform.initStart"
     assert set(told["record"]) == {"initializationType", "phase", "functionName", "functionVersion"}
 
 
 def test_a_provisioned_environment_says_so_and_its_init_is_billed_apart() -> None:
     lines = platform_lines(version("JSON"), "python:3.11.v7", "provisioned-concurrency")
-    assert msgspec.json.decode(lines.init_start(NOON))["record"]["initializationType"] == "provisioned-concurrency"
+    [init_start] = lines.init_start(NOON)
+    assert msgspec.json.decode(init_start)["record"]["initializationType"] == "provisioned-concurrency"
     [report] = lines.end(NOON, Report(ID, 3 * MILLISECOND, 2 * MILLISECOND, 1, None))
     metrics = msgspec.json.decode(report)["record"]["metrics"]
     assert (metrics["billedDurationMs"], metrics["initDurationMs"]) == (3, 2.0)
@@ -131,8 +136,8 @@ class Kept:
     def open(self, stream: LogStream) -> "Kept":
         return self
 
-    def write(self, time: WallTime, message: str) -> None:
-        self.messages.append(message)
+    def write(self, time: WallTime, messages: Sequence[str]) -> None:
+        self.messages += messages
 
     def now(self) -> Instant:
         return Instant(0)

@@ -1,7 +1,7 @@
 """The worker's shell on simulated sandboxes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -54,8 +54,8 @@ class Nobody:
     def open(self, stream: LogStream) -> "Nobody":
         return self
 
-    def write(self, time: WallTime, message: str) -> None:
-        if message.startswith("INIT_REPORT"):
+    def write(self, time: WallTime, messages: Sequence[str]) -> None:
+        if messages[0].startswith("INIT_REPORT"):
             self.a_failed_init.set()
 
     async def ended(self, environment: EnvironmentId) -> None:

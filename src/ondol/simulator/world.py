@@ -6,6 +6,7 @@ Clients, functions and sandboxes do what the trace says. Doors that note what pa
 """
 
 import asyncio
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -182,7 +183,7 @@ class _NoLogs:
     def open(self, stream: LogStream) -> "_NoLogs":
         return self
 
-    def write(self, time: WallTime, message: str) -> None:
+    def write(self, time: WallTime, messages: Sequence[str]) -> None:
         pass
 
 

@@ -1,6 +1,6 @@
 """Telemetry's door: where log lines go, and CloudWatch Logs' way of asking for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -28,8 +28,9 @@ class LogEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class OpenLog(Protocol):
     """One stream, for whoever writes it."""
 
-    def write(self, time: WallTime, message: str) -> None:
-        """Take one line, no older than the one before. Returns at once: it reaches the disk soon after."""
+    def write(self, time: WallTime, messages: Sequence[str]) -> None:
+        """Take lines of one moment, one at least, no older than those before. Returns at once: they reach the disk
+        soon after."""
         ...
 
 

@@ -8,7 +8,7 @@ Files are opened for each block and closed at once: a search over thousands of s
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -17,11 +17,16 @@ from ondol.telemetry.api import LogEvent
 
 BLOCK = 1 << 16
 _PROBE = 1 << 12
-_ENCODE_AT_ONCE = 256
-"""Lines. Between two writes the writer holds the interpreter, and so the event loop up, for some 50 us."""
+_AT_ONCE = 256
+"""Pieces that one system call writes: to join them all at once would hold up the event loop where much has waited."""
 
 _decoder = msgspec.json.Decoder(LogEvent)
-_encoder = msgspec.json.Encoder()
+
+encode_into: Callable[[tuple[WallTime, str], bytearray, int], None] = msgspec.json.Encoder().encode_into
+"""Put a line of a segment, all but its newline, into a buffer: at this offset, or with -1 at the end of it.
+
+Raises `UnicodeEncodeError`.
+"""
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
@@ -45,24 +50,42 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-def append(segment: Segment, events: Sequence[LogEvent]) -> Segment:
-    """Write events at the segment's end; the answer is the segment as it is then.
+def line_of(time: WallTime, message: str) -> bytes:
+    """A piece that is one line."""
+    line = bytearray()
+    encode_into((time, message), line, 0)
+    return bytes(line) + b"\n"
 
-    The file's modification time is set to that of its last event, so that nobody has to open it to learn that.
-    Raises `OSError`, and then nothing was added.
+
+def time_of(piece: bytes) -> WallTime:
+    """When the first of these lines was written."""
+    return WallTime(int(piece[1 : piece.index(b",")]))
+
+
+def lines_in(piece: bytes) -> int:
+    return piece.count(b"\n")
+
+
+def append(segment: Segment, pieces: Sequence[bytes]) -> Segment:
+    """Write lines at the segment's end, each piece those of one moment; the answer is the segment as it is then.
+
+    The file's modification time is set to that of its last line, so that nobody has to open it to learn that. What
+    would be older than what the segment has is given the time of that. Raises `OSError`, and then nothing was added.
     """
+    if time_of(pieces[0]) < segment.last:
+        pieces = [piece if time_of(piece) >= segment.last else _at(segment.last, piece) for piece in pieces]
     size = segment.size
     descriptor = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            for start in range(0, len(events), _ENCODE_AT_ONCE):
-                data = _encoded(events[start : start + _ENCODE_AT_ONCE])
+            for start in range(0, len(pieces), _AT_ONCE):
+                data = b"".join(pieces[start : start + _AT_ONCE])
                 _write_all(descriptor, data)
                 size += len(data)
         except OSError:
             os.ftruncate(descriptor, segment.size)
             raise
-        last = events[-1].time
+        last = time_of(pieces[-1])
         os.utime(descriptor, ns=(last * 1_000_000, last * 1_000_000))
     finally:
         os.close(descriptor)
@@ -186,12 +209,8 @@ def _line(text: bytes, start: int, end: int) -> Line | None:
     return Line(start, end, event.time, event.message)
 
 
-def _encoded(events: Sequence[LogEvent]) -> bytes:
-    try:
-        return _encoder.encode_lines(events)
-    except UnicodeEncodeError:
-        # A message with half of a surrogate pair: what cannot be written becomes a question mark.
-        return _encoder.encode_lines([LogEvent(e.time, e.message.encode(errors="replace").decode()) for e in events])
+def _at(time: WallTime, piece: bytes) -> bytes:
+    return b"".join(line_of(time, event.message) for event in _decoder.decode_lines(piece))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -7,19 +7,18 @@ for. One thread does all that touches files. The lock is never held over a syste
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 
 from ondol.model.limits import LogLimits
-from ondol.model.time import SECOND, Clock, Instant, WallTime
-from ondol.telemetry.api import LogEvent, LogStream, OpenLog
-from ondol.telemetry.buffer import BufferedLog, LineBuffer
+from ondol.model.time import SECOND, Clock, Instant
+from ondol.telemetry.api import LogStream, OpenLog
+from ondol.telemetry.buffer import LineBuffer, Taken
 from ondol.telemetry.catalogue import Catalogue, Group
-from ondol.telemetry.segments import Segment, append
+from ondol.telemetry.segments import Segment, append, line_of, lines_in, time_of
 
 _FLUSH_AFTER_S = 0.2
 """A kill takes at most what came in this time; each flush of a busy stream costs a file opened and closed."""
@@ -40,9 +39,6 @@ _SWEEP_TO = 0.9
 """Of the total: deleting goes on to here, so that it is not needed again at once."""
 
 _log = logging.getLogger(__name__)
-
-
-_Lines = tuple[BufferedLog, list[LogEvent]]
 
 
 class _Live(msgspec.Struct):
@@ -117,7 +113,7 @@ class LogWriter:
                 self._put_back(failed, waiting)
                 continue
             if failed:
-                lost = sum(len(lines) for _, lines in failed)
+                lost = sum(taken.dropped + sum(map(lines_in, taken.pieces)) for taken in failed)
                 _log.error("%d log lines were lost at the end: the disk did not take them", lost)
             for done in waiting:
                 done.set()
@@ -135,37 +131,34 @@ class LogWriter:
                 return
         self._changed.wait_for(lambda: self._waiting or self._forgetting or self._closing, _FLUSH_AFTER_S)
 
-    def _append_all(self, batch: list[tuple[BufferedLog, list[LogEvent], int]]) -> list[_Lines]:
-        """Write a batch, stream by stream. What could not be written is the answer."""
-        gathered: dict[LogStream, _Lines] = {}
-        for log, lines, dropped in batch:
-            if dropped:
-                text = f"ondol dropped {dropped} older log lines here: the disk did not keep up with them.\n"
-                lines.insert(0, LogEvent(lines[0].time if lines else self._clock.wall(), text))
-            if log.stream in gathered:
-                gathered[log.stream][1].extend(lines)
-            elif lines:
-                gathered[log.stream] = (log, lines)
-        failed: list[_Lines] = []
-        for log, lines in gathered.values():
+    def _append_all(self, batch: list[Taken]) -> list[Taken]:
+        """Write a batch, log by log. What could not be written is the answer."""
+        failed: list[Taken] = []
+        broken: set[LogStream] = set()
+        for taken in batch:
+            stream = taken.log.stream
+            if stream in broken:
+                failed.append(taken)  # not before what was written earlier
+                continue
             try:
-                self._append(log.stream, lines)
+                self._append(stream, _with_note(taken))
             except OSError as error:
                 if not self._failing:
                     _log.error("Log lines wait in memory, because the disk does not take them: %s", error)
                     self._failing = True
-                failed.append((log, lines))
-        if gathered and not failed:
+                failed.append(taken)
+                broken.add(stream)
+        if batch and not failed:
             self._failing = False
         return failed
 
-    def _append(self, stream: LogStream, events: list[LogEvent]) -> None:
+    def _append(self, stream: LogStream, pieces: Sequence[bytes]) -> None:
         live = self._live.get(stream)
         if live is None or live.segment.size >= self._limits.stream // _SEGMENTS:
-            segment = self._catalogue.create(stream, events[0].time, self._clock.wall())
+            segment = self._catalogue.create(stream, time_of(pieces[0]), self._clock.wall())
         else:
             segment = live.segment
-        grown = append(segment, _in_order(events, segment.last))
+        grown = append(segment, pieces)
         self._catalogue.appended(stream, segment, grown)
         self._live[stream] = _Live(grown, self._clock.now())
         if live is not None and live.segment.path != grown.path:
@@ -180,10 +173,10 @@ class LogWriter:
         else:
             done.set_result(None)
 
-    def _put_back(self, failed: list[_Lines], waiting: list[threading.Event]) -> None:
+    def _put_back(self, failed: list[Taken], waiting: list[threading.Event]) -> None:
         with self._changed:
-            for log, lines in failed:
-                self._buffer.put_back(log, lines)
+            for taken in failed:
+                self._buffer.put_back(taken)
             self._waiting += waiting
         self._buffer.shed()
 
@@ -239,22 +232,9 @@ class LogWriter:
         self._catalogue.removed(group, name, segment)
 
 
-def _in_order(events: list[LogEvent], last: int) -> list[LogEvent]:
-    """The events with times that never go back: a clock that was set back appears to stand still.
-
-    Search by time and merging streams rely on it.
-    """
-    times = list(map(attrgetter("time"), events))
-    if times[0] < last or times != sorted(times):
-        return _clamped(events, last)
-    return events
-
-
-def _clamped(events: list[LogEvent], last: int) -> list[LogEvent]:
-    clamped = []
-    for event in events:
-        if event.time < last:
-            event = LogEvent(WallTime(last), event.message)  # noqa: PLW2901
-        last = event.time
-        clamped.append(event)
-    return clamped
+def _with_note(taken: Taken) -> Sequence[bytes]:
+    """Where lines were dropped, say so before what is left."""
+    if not taken.dropped:
+        return taken.pieces
+    text = f"ondol dropped {taken.dropped} older log lines here: the disk did not keep up with them.\n"
+    return [line_of(time_of(taken.pieces[0]), text), *taken.pieces]

@@ -1,6 +1,6 @@
 """One environment's log stream: output and platform lines in order, the quota, and the tail of an invocation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ondol.model.ids import RequestId
 from ondol.model.invocation import FunctionFailure
@@ -61,23 +61,21 @@ class EnvironmentLog:
             wall = self._clock.wall()
             lines = self._splitter.feed(data)
             if self._dropped:
-                self._write(wall, f"ondol: {self._dropped} lines were dropped here: the log quota was exceeded\n")
+                self._write(wall, [f"ondol: {self._dropped} lines were dropped here: the log quota was exceeded\n"])
                 self._dropped = 0
-            for line in lines:
-                self._write(wall, line)
+            self._write(wall, lines)
         else:
             self._dropped += data.count(b"\n") or 1
 
     def tell(self, text: str) -> None:
         """ondol itself has something to say."""
-        self._write(self._clock.wall(), f"ondol: {text}\n")
+        self._write(self._clock.wall(), [f"ondol: {text}\n"])
 
     def end(self, report: Report) -> bytes:
         """The invocation is over; the answer is the last 4 KB of its log, if it was wanted."""
         wall = self._clock.wall()
         self._write_rest(wall)
-        for line in self._lines.end(wall, report):
-            self._write(wall, line)
+        self._write(wall, self._lines.end(wall, report))
         tail, self._tail = self._tail, None
         return tail or b""
 
@@ -89,11 +87,10 @@ class EnvironmentLog:
         """What was written without a newline is a line, when no more is to be expected for now."""
         rest = self._splitter.flush()
         if rest:
-            self._write(wall, rest)
+            self._write(wall, [rest])
 
-    def _write(self, wall: WallTime, line: str) -> None:
-        if not line:
-            return  # the function's log format has no such line
-        self._log.write(wall, line)
-        if self._tail is not None:
-            self._tail = (self._tail + line.encode())[-LOG_TAIL_BYTES:]
+    def _write(self, wall: WallTime, lines: Sequence[str]) -> None:
+        if lines:
+            self._log.write(wall, lines)
+            if self._tail is not None:
+                self._tail = (self._tail + "".join(lines).encode())[-LOG_TAIL_BYTES:]

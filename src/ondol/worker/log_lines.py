@@ -74,40 +74,37 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 
 
 class TextLines:
-    """The platform's lines in `Text` format."""
+    """The platform's lines in `Text` format: of each thing that happens those that tell of it, perhaps none."""
 
     def __init__(self, version: FunctionVersion, runtime_version: str, initialization: str) -> None:
         self._version = version
         self._runtime_version = runtime_version
         self._initialization = initialization
 
-    def init_start(self, time: WallTime) -> str:
+    def init_start(self, time: WallTime) -> list[str]:
         if self._version.image is not None:
-            return ""  # it tells of the runtime alone
+            return []  # it tells of the runtime alone
         arn = runtime_version_arn(self._version.runtime, self._version.function.region)
-        return f"INIT_START Runtime Version: {self._runtime_version}\tRuntime Version ARN: {arn}\n"
+        return [f"INIT_START Runtime Version: {self._runtime_version}\tRuntime Version ARN: {arn}\n"]
 
-    def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> str:
+    def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> list[str]:
         text = f"INIT_REPORT Init Duration: {init_ns / MILLISECOND:.2f} ms\tPhase: {phase}\t"
-        return text + _status(failure) + "\n"
+        return [text + _status(failure) + "\n"]
 
-    def extension(self, time: WallTime, extension: Extension) -> str:
+    def extension(self, time: WallTime, extension: Extension) -> list[str]:
         text = f"EXTENSION\tName: {extension.name}\tState: {extension.activity.value}\t"
         text += f"Events: [{','.join(extension.events)}]"
         if extension.error_type is not None:
             text += f"\tError Type: {extension.error_type}"
-        return text + "\n"
+        return [text + "\n"]
 
-    def start(self, time: WallTime, request: RequestId) -> str:
-        return f"START RequestId: {request} Version: {self._version.version}\n"
+    def start(self, time: WallTime, request: RequestId) -> list[str]:
+        return [f"START RequestId: {request} Version: {self._version.version}\n"]
 
     def end(self, time: WallTime, report: Report) -> list[str]:
-        """The lines that close an invocation."""
-        lines = []
+        lines = [f"END RequestId: {report.request}\n", self._report(report)]
         if report.failure is not None and report.failure.kind in STATUS:
-            lines.append(self._what_happened(time, report, report.failure))
-        lines.append(f"END RequestId: {report.request}\n")
-        lines.append(self._report(report))
+            lines.insert(0, self._what_happened(time, report, report.failure))
         return lines
 
     def _what_happened(self, time: WallTime, report: Report, failure: FunctionFailure) -> str:
@@ -117,9 +114,8 @@ class TextLines:
         return f"{msgspec.json.decode(failure.payload)['errorMessage']}\n{failure.error_type}\n"
 
     def _report(self, report: Report) -> str:
-        duration_ms = report.duration_ns / MILLISECOND
         text = (
-            f"REPORT RequestId: {report.request}\tDuration: {duration_ms:.2f} ms\t"
+            f"REPORT RequestId: {report.request}\tDuration: {report.duration_ns / MILLISECOND:.2f} ms\t"
             f"Billed Duration: {_billed_ms(report, self._initialization)} ms\t"
             f"Memory Size: {self._version.memory_mb} MB\t"
             f"Max Memory Used: {_megabytes(report.memory_peak_bytes)} MB\t"
@@ -132,7 +128,7 @@ class TextLines:
 
 
 class JsonLines:
-    """The platform's lines in `JSON` format; below the system log level they are left out."""
+    """As `TextLines`, in `JSON` format; below the system log level they are left out."""
 
     def __init__(self, version: FunctionVersion, runtime_version: str, initialization: str) -> None:
         self._version = version
@@ -141,7 +137,7 @@ class JsonLines:
         self._initialization = initialization
         self._all = (version.logs.system_level or "INFO") in {"INFO", "DEBUG"}
 
-    def init_start(self, time: WallTime) -> str:
+    def init_start(self, time: WallTime) -> list[str]:
         record = {
             "initializationType": self._initialization,
             "phase": "init",
@@ -153,7 +149,7 @@ class JsonLines:
             record["runtimeVersionArn"] = runtime_version_arn(self._version.runtime, self._version.function.region)
         return self._line(time, "platform.initStart", record)
 
-    def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> str:
+    def init_failed(self, time: WallTime, init_ns: int, phase: str, failure: FunctionFailure) -> list[str]:
         record = {
             "initializationType": self._initialization,
             "phase": phase,
@@ -163,7 +159,7 @@ class JsonLines:
         }
         return self._line(time, "platform.initReport", record)
 
-    def extension(self, time: WallTime, extension: Extension) -> str:
+    def extension(self, time: WallTime, extension: Extension) -> list[str]:
         record: dict[str, object] = {
             "name": extension.name,
             "state": extension.activity.value,
@@ -173,7 +169,7 @@ class JsonLines:
             record["errorType"] = extension.error_type
         return self._line(time, "platform.extension", record)
 
-    def start(self, time: WallTime, request: RequestId) -> str:
+    def start(self, time: WallTime, request: RequestId) -> list[str]:
         return self._line(
             time, "platform.start", {"requestId": request, "version": self._version.version, **self._tenant}
         )
@@ -196,13 +192,12 @@ class JsonLines:
         if report.failure is not None:
             record["status"] = STATUS.get(report.failure.kind, "error")
             record["errorType"] = report.failure.error_type
-        line = self._line(time, "platform.report", record, always=report.failure is not None)
-        return [line] if line else []
+        return self._line(time, "platform.report", record, always=report.failure is not None)
 
-    def _line(self, time: WallTime, type: str, record: Mapping[str, object], always: bool = False) -> str:
+    def _line(self, time: WallTime, type: str, record: Mapping[str, object], always: bool = False) -> list[str]:
         if not self._all and not always:
-            return ""
-        return msgspec.json.encode({"time": iso8601(time), "type": type, "record": record}).decode() + "\n"
+            return []
+        return [msgspec.json.encode({"time": iso8601(time), "type": type, "record": record}).decode() + "\n"]
 
 
 PlatformLines = TextLines | JsonLines
