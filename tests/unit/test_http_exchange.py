@@ -355,6 +355,7 @@ def test_a_response_that_would_break_the_framing_is_not_sent(run):
         (200, [("X-A", "\u2713")]),
         (200, [("X A", "a")]),
         (200, [("", "a")]),
+        (200, [("X" * 257, "a")]),
         (200, [("Content-Length", "7")]),
         (200, [("transfer-encoding", "chunked")]),
         (100, []),
@@ -367,12 +368,14 @@ def test_a_response_that_would_break_the_framing_is_not_sent(run):
                 response.send(status, fields)
             except InvalidResponse as error:
                 refused.append(error)
-        response.send(299, [("Set-Cookie", "a=1"), ("X-Ok", "caf\xe9")], b"fine")
+        many = [(f"X-{number}", str(number)) for number in range(40)]
+        response.send(299, [("Set-Cookie", "a=1"), ("X-Ok", "caf\xe9"), ("X-%s", "%d%%"), *many], b"fine")
 
     async def scenario():
         async with serving(attempt) as running:
             reply = await running.ask(get())
             assert (reply.status, reply.body, reply.headers["x-ok"]) == (299, b"fine", "caf\xe9")
+            assert (reply.headers["x-%s"], reply.headers["x-39"]) == ("%d%%", "39")
             assert len(refused) == len(attempts)
 
     run(scenario())

@@ -20,7 +20,7 @@ from ondol.http.errors import ClientGone, Refused
 from ondol.http.head import response_head
 from ondol.http.parser import RequestParser
 from ondol.http.request import Request
-from ondol.http.response import Bytes, Response
+from ondol.http.response import JOINED, Bytes, Response
 from ondol.model.time import Instant
 
 if TYPE_CHECKING:
@@ -310,18 +310,26 @@ class HttpProtocol(asyncio.Protocol):
             return f"{self._sweep.date}Connection: keep-alive\r\n"
         return self._sweep.date
 
-    @property
-    def followed(self) -> bool:
-        return bool(self._parser.requests)
+    def answer(self, response: Response, head: bytes, body: bytes, with_next: bool) -> None:
+        request = response.request
+        if self.alive:
+            if request.method == "HEAD":
+                body = b""
+            if len(body) > JOINED:
+                self.write(head)
+                self._transport.write(body)
+            elif with_next and self._parser.requests:
+                self.hold(head + body)
+            else:
+                self._outgoing += head + body
+                if not self._departing:
+                    self._departing = True
+                    self._outbox.add(self)
+        self.ended(response)
 
     def hold(self, data: bytes) -> None:
+        """Send this together with whatever is sent next."""
         self._outgoing += data
-
-    def send(self, data: bytes) -> None:
-        self._outgoing += data
-        if not self._departing:
-            self._departing = True
-            self._outbox.add(self)
 
     def write(self, data: Bytes) -> None:
         self._send_outgoing()
@@ -330,7 +338,9 @@ class HttpProtocol(asyncio.Protocol):
     def depart(self) -> None:
         """Called by the outbox."""
         self._departing = False
-        self._send_outgoing()
+        data, self._outgoing = self._outgoing, b""
+        if data:
+            self._transport.write(data)
 
     def _send_outgoing(self) -> None:
         if self._outgoing:
@@ -349,11 +359,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def ended(self, response: Response) -> None:
         self._serving = None
+        request = response.request
         # What it would call holds the response, and that the request: nothing of either is to wait for the collector.
-        response.request.when_client_gone(None)
+        request.gone = None
         if not self.alive:
             return
-        if not response.request.body.complete:
+        if not request.body.complete:
             self._linger()
         elif response.closes:
             self._close()

@@ -1,16 +1,19 @@
-"""The head of a response as bytes: what may stand in it, and how it is put together fast."""
+"""The head of a response as bytes: what may stand in it, and how it is put together fast.
+
+Responses to the same kind of request have the same fields, with other values: their form is made once.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
 
 from ondol.http.errors import InvalidResponse
 
-Fields = Iterable[tuple[str, str]]
+Fields = Sequence[tuple[str, str]]
 """Names and values in the order in which they are sent; a repeated name makes a repeated field."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _UNSENDABLE = re.compile(r"[\r\n\0]")
 _OURS = frozenset(
     ("connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
@@ -18,33 +21,28 @@ _OURS = frozenset(
 """Fields that frame the message or belong to the connection: the server's own business."""
 
 
-class _Names(dict[str, str]):
-    """How the names of fields begin their lines, each checked once."""
-
-    def __missing__(self, name: str) -> str:
-        if not _TOKEN.fullmatch(name):
-            raise InvalidResponse(f"{name!r} is no name of a field")
-        if name.lower() in _OURS:
-            raise InvalidResponse(f"the server itself decides the field {name!r}")
-        beginning = f"{name}: "
-        if len(self) < _NAMES_KEPT:
-            self[name] = beginning
-        return beginning
+_FEW = 32
+"""Fields of a response whose form is kept: a function may answer with any number of any names."""
 
 
-_NAMES_KEPT = 1024
-_NAMES = _Names()
-
-
-@lru_cache(maxsize=512)
-def _status_line(status: int) -> str:
+def _form(status: int, names: Sequence[str]) -> str:
+    """What has `%s` for each value, and for the server's own field lines. Raises `InvalidResponse`."""
     if not 200 <= status <= 599:
         raise InvalidResponse(f"{status!r} is no final status")
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    return f"HTTP/1.1 {status} {phrase}\r\n"
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise InvalidResponse(f"{name[:300]!r} is no name of a field")
+        if name.lower() in _OURS:
+            raise InvalidResponse(f"the server itself decides the field {name!r}")
+    lines = "".join(f"{name}: %s\r\n" for name in (name.replace("%", "%%") for name in names))
+    return f"HTTP/1.1 {status} {phrase}\r\n{lines}%s\r\n"
+
+
+_kept_form = lru_cache(maxsize=1024)(_form)
 
 
 def response_head(status: int, fields: Fields, framing: str) -> bytes:
@@ -52,12 +50,12 @@ def response_head(status: int, fields: Fields, framing: str) -> bytes:
 
     Raises `InvalidResponse` for a status outside 200 to 599, and for a name or value that would break the framing.
     """
-    text = _status_line(status)
-    for name, value in fields:
-        if not value.isprintable() and _UNSENDABLE.search(value):
-            raise InvalidResponse("the value of a field holds a line break or a zero byte")
-        text += f"{_NAMES[name]}{value}\r\n"
+    names, values = zip(*fields, strict=True) if fields else ((), ())
+    form = _kept_form(status, names) if len(names) <= _FEW else _form(status, names)
+    text = "".join(values)
+    if not text.isprintable() and _UNSENDABLE.search(text):
+        raise InvalidResponse("the value of a field holds a line break or a zero byte")
     try:
-        return f"{text}{framing}\r\n".encode("latin-1")
+        return (form % (*values, framing)).encode("latin-1")
     except UnicodeEncodeError as error:
         raise InvalidResponse("the value of a field holds a character above U+00FF") from error

@@ -39,7 +39,8 @@ class Request(msgspec.Struct, eq=False):
     client_gone: bool = False
     """The client has closed its side; perhaps nobody reads an answer."""
 
-    _gone: Callable[[], object] | None = None
+    gone: Callable[[], object] | None = None
+    """Called when it does; set by `when_client_gone`."""
 
     def when_client_gone(self, callback: Callable[[], object] | None) -> None:
         """Call this once if the client closes before the response has ended; at once if it already has.
@@ -49,12 +50,12 @@ class Request(msgspec.Struct, eq=False):
         if self.client_gone and callback is not None:
             callback()
         else:
-            self._gone = callback
+            self.gone = callback
 
     def lose_client(self) -> None:
         """For the connection: the client has closed its side."""
         if not self.client_gone:
             self.client_gone = True
-            gone, self._gone = self._gone, None
+            gone, self.gone = self.gone, None
             if gone is not None:
                 gone()

@@ -10,8 +10,8 @@ from ondol.http.request import Request
 
 Bytes = bytes | bytearray | memoryview
 
-_JOINED = 16_384
-"""Up to this size, copying a body behind its head is cheaper than handing the system two pieces."""
+JOINED = 16_384
+"""Bytes of a body up to which copying it is cheaper than handing the system two pieces."""
 
 
 class Sink(Protocol):
@@ -19,30 +19,23 @@ class Sink(Protocol):
 
     alive: bool
 
-    @property
-    def followed(self) -> bool:
-        """The client has sent its next request already, without waiting for this response."""
-        ...
-
-    def hold(self, data: bytes) -> None:
-        """Send this together with whatever is sent next."""
-        ...
-
-    def send(self, data: bytes) -> None:
-        """Send this soon, together with what was held."""
-        ...
-
     def head_fields(self, response: "Response") -> str:
         """The server's own field lines: date, and what becomes of the connection."""
         ...
 
+    def answer(self, response: "Response", head: bytes, body: bytes, with_next: bool) -> None:
+        """Send the whole response soon; with `with_next`, together with the next one if its request is here."""
+        ...
+
     def write(self, data: Bytes) -> None:
-        """Send this at once, after what was held or is to be sent soon."""
+        """Send this at once, after what is to be sent soon."""
         ...
 
     async def drain(self) -> None: ...
 
-    def ended(self, response: "Response") -> None: ...
+    def ended(self, response: "Response") -> None:
+        """All of a response that was written in pieces has been."""
+        ...
 
     def abort(self) -> None: ...
 
@@ -74,20 +67,9 @@ class Response(msgspec.Struct, eq=False):
                 raise InvalidResponse(f"a response of status {status} has no body")
         else:
             length = f"Content-Length: {len(body)}\r\n"
-        sink = self._sink
-        head = response_head(status, fields, length + sink.head_fields(self))
+        head = response_head(status, fields, length + self._sink.head_fields(self))
         self.started = self.ended = True
-        if sink.alive:
-            if self.request.method == "HEAD":
-                body = b""
-            if with_next and sink.followed:
-                sink.hold(head + body)
-            elif len(body) <= _JOINED:
-                sink.send(head + body)
-            else:
-                sink.write(head)
-                sink.write(body)
-        sink.ended(self)
+        self._sink.answer(self, head, body, with_next)
 
     def start(self, status: int, fields: Fields = (), length: int | None = None) -> None:
         """Send the head; the body follows by `write`. Without a length it is chunked, or to a client that speaks
@@ -128,7 +110,7 @@ class Response(msgspec.Struct, eq=False):
             return
         if not self._chunked:
             self._sink.write(data)
-        elif size <= _JOINED:
+        elif size <= JOINED:
             self._sink.write(b"".join((b"%x\r\n" % size, data, b"\r\n")))
         else:
             self._sink.write(b"%x\r\n" % size)
