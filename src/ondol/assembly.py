@@ -17,7 +17,6 @@ import secrets
 import signal
 import socket
 import sys
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
@@ -54,6 +53,7 @@ from ondol.frontend.targets import Targets
 from ondol.http import Certificate, CertificateError, HttpCommons, Request, Response, load_certificate
 from ondol.linux.capabilities import drop_all
 from ondol.linux.clock import SystemClock
+from ondol.linux.identifiers import new_id, new_request_id
 from ondol.linux.process import open_as_many_files_as_allowed
 from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.function import FunctionVersion
@@ -85,23 +85,6 @@ DRAIN_S = 30.0
 """How long requests in flight have to end when ondol is asked to stop."""
 
 LINK_SECRET = "secret/links"
-
-
-def _request_ids() -> Iterator[str]:
-    """Random UUIDs (RFC 9562, version 4), without a system call for each."""
-    while True:
-        block = os.urandom(16 * 256).hex()
-        for at in range(0, len(block), 32):
-            digits = block[at : at + 32]
-            variant = "89ab"[int(digits[16], 16) & 3]
-            yield f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-
-
-new_request_id = _request_ids().__next__
-
-
-def new_id() -> str:
-    return uuid.uuid4().hex
 
 
 def _tell(text: str) -> None:
