@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from ondol.sandbox.driver import Exit
 
@@ -144,7 +144,8 @@ class _Connection(asyncio.Protocol):
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        # What a driver connects has the interface, perhaps without the class.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -162,7 +163,6 @@ class _Connection(asyncio.Protocol):
                 self._request(line, body)
 
     def _extension(self, line: str, headers: dict[str, str], body: bytes) -> None:
-        assert isinstance(self._transport, asyncio.Transport)
         if line.startswith("GET"):
             self._probe.extension_asked(headers["lambda-extension-identifier"], self._transport)
         else:
@@ -172,13 +172,11 @@ class _Connection(asyncio.Protocol):
             self._transport.write(f"HTTP/1.1 200 OK\r\n{fields}\r\n{{}}".encode())
 
     def _request(self, line: str, body: bytes) -> None:
-        transport = self._transport
-        assert isinstance(transport, asyncio.Transport)
         method, path, _ = line.split(" ")
         if method == "GET":
             assert path == "/2018-06-01/runtime/invocation/next"
-            self._probe.asked(transport)
+            self._probe.asked(self._transport)
         else:
             parts = path.split("/")
             self._probe.posted(Posted("init/error" if parts[3] == "init" else parts[-1], body))
-            transport.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            self._transport.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")

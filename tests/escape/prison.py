@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lone_guest import LoneGuest
 from ondol.model.ids import CodeDigest, SandboxId
@@ -68,10 +68,11 @@ class _Connection(asyncio.Protocol):
         self._guard = guard
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._guard.transports.append(transport)
+        # What a driver connects has the interface, perhaps without the class.
+        connected = cast(asyncio.Transport, transport)
+        self._guard.transports.append(connected)
         if self._guard.go:
-            transport.write(b"go")
+            connected.write(b"go")
         self._guard.changed.set()
 
 

@@ -12,12 +12,12 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from typing import NoReturn
 
-    Serve = Callable[[socket.socket | None], NoReturn]
-    Rehearse = Callable[[socket.socket], None]
+    Pipes = tuple[int, int]
+    Serve = Callable[[Pipes | None], NoReturn]
+    Rehearse = Callable[[Pipes], None]
 
 PRELOAD = (
     "base64",
@@ -68,9 +68,10 @@ def prepare(preload: tuple[str, ...] = ()) -> tuple[Serve, Rehearse]:
     """Import what is to be there ahead, and hide the runtime from the customer's imports; answers two functions.
 
     The first serves the function that `os.environ` describes until the process ends; it never returns. Its argument
-    is a socket already connected to AWS_LAMBDA_RUNTIME_API; with None it connects itself. It raises `SystemExit` as
-    the customer's code does, and with 1 when its initialisation failed. The second, called in a fork before its
-    function is known, makes the fork copy what a cold start will touch.
+    is a connection to the Runtime API, the descriptors of two pipes: to read from, and to write to. With None it
+    connects to AWS_LAMBDA_RUNTIME_API itself. It raises `SystemExit` as the customer's code does, and with 1 when its
+    initialisation failed. The second, called in a fork before its function is known, makes the fork copy what a cold
+    start will touch.
     """
     for name in preload:
         importlib.import_module(name)

@@ -104,7 +104,7 @@ class JailDriver:
             raise
         if "problem" in answer:
             raise SandboxError(answer["problem"])
-        listener, output, *shared = descriptors
+        listener, reading, writing, output, *shared = descriptors
         others = shared if self._groups is not None else shared[1:]
         gauge = ProcessGauge(shared[0]) if self._groups is None else GroupGauge(self._groups, spec.sandbox)
         self._relay.open(spec.sandbox, tuple(others), bound)
@@ -116,6 +116,7 @@ class JailDriver:
             link,
             gauge,
             listener=listener,
+            pipes=(reading, writing),
             output=output,
             begun=self._relay.begin,
             forget=self._forget,

@@ -1,4 +1,4 @@
-"""One jail on the platform's side: its listener, its output, its measures, and who hears of it."""
+"""One jail on the platform's side: its connections, its output, its measures, and who hears of it."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ondol.model.ids import SandboxId
@@ -17,6 +17,7 @@ from ondol.sandbox.errors import SandboxError, SandboxGone
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.gauge import Gauge
 from ondol.sandbox.jail.link import Link, SpawnerGone
+from ondol.sandbox.jail.pipe_pair import Ends, PipePair, connect
 
 MAX_CONNECTIONS = 64
 """Of one sandbox to its Runtime API at one time; one more is closed at once."""
@@ -46,6 +47,7 @@ class JailSandbox:
         gauge: Gauge,
         *,
         listener: int,
+        pipes: Ends,
         output: int,
         begun: Callable[[SandboxId], None],
         forget: Callable[[SandboxId], None],
@@ -56,6 +58,7 @@ class JailSandbox:
         self._gauge = gauge
         self._listener = socket.socket(fileno=listener)
         self._listener.setblocking(False)
+        self._pipes: Ends | None = pipes
         self._output = output
         self._begun = begun
         self._forget = forget
@@ -67,7 +70,7 @@ class JailSandbox:
         self._extensions: list[str] = []
         self._gate: socket.socket | None = None
         self._gone = False
-        self._connections: set[asyncio.BaseTransport] = set()
+        self._connections: set[asyncio.BaseTransport | PipePair] = set()
         self._accepting: set[asyncio.Task[None]] = set()
 
     @property
@@ -91,6 +94,7 @@ class JailSandbox:
         size = sum(len(name) + len(value) for name, value in spec.environment.items()) + 2 * sum(map(len, command))
         if size > ENVIRONMENT_BYTES:
             raise SandboxError(f"environment and command of {self._name} have more than {ENVIRONMENT_BYTES} bytes")
+        forked = self._runtime.launch is Launch.ZYGOTE and not spec.fresh_interpreter
         order = {
             "do": "start",
             "name": self._name,
@@ -98,12 +102,14 @@ class JailSandbox:
             "layers": spec.layers,
             "memory_mb": spec.memory_mb,
             "tmp_mb": spec.tmp_mb,
-            "fork": self._runtime.launch is Launch.ZYGOTE and not spec.fresh_interpreter,
+            "fork": forked,
             "command": command,
             "directory": self._directory(spec),
             "shown": None if spec.program is None else _shown(spec.program),
             "environment": dict(spec.environment),
         }
+        # Before it runs, so that its first word is heard at once.
+        await self._connect_pipes(wanted=forked)
         answer, _ = await self._link.ask(order)
         problem = answer.get("problem")
         if problem == "gone":
@@ -264,8 +270,21 @@ class JailSandbox:
             self._close()
         self._guest.exited(self._exit)
 
+    async def _connect_pipes(self, wanted: bool) -> None:
+        """What is executed instead of forked knows nothing of them."""
+        assert self._guest is not None
+        assert self._pipes is not None
+        pipes, self._pipes = self._pipes, None
+        if wanted:
+            self._connections.add(await connect(self._guest.connected(), pipes))
+        else:
+            _close_all(pipes)
+
     def _close(self) -> None:
         self._close_gate()
+        if self._pipes is not None:
+            _close_all(self._pipes)
+            self._pipes = None
         if self._output >= 0:
             self._loop.remove_reader(self._output)
             os.close(self._output)
@@ -311,6 +330,11 @@ class JailSandbox:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport, _ = await self._loop.connect_accepted_socket(self._guest.connected, connection)
         self._connections.add(transport)
+
+
+def _close_all(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _shown(program: Program) -> str:

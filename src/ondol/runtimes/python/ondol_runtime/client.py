@@ -6,6 +6,7 @@ one or two receives. It knows nothing of handlers or JSON.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -47,24 +48,50 @@ class RuntimeApiError(Exception):
     """The platform refused a request, or its answer could not be read."""
 
 
+class _Pipes:
+    """A connection that was there before the function was known: what comes and what goes, a pipe each."""
+
+    __slots__ = ("_coming", "_going")
+
+    def __init__(self, coming: int, going: int) -> None:
+        self._coming = coming
+        self._going = going
+
+    def recv(self, size: int) -> bytes:
+        return os.read(self._coming, size)
+
+    def recv_into(self, view: memoryview) -> int:
+        return os.readv(self._coming, [view])
+
+    def sendall(self, data: bytes) -> None:
+        written = os.write(self._going, data)
+        while written < len(data):
+            # A signal came in between.
+            written += os.write(self._going, data[written:])
+
+    def close(self) -> None:
+        os.close(self._coming)
+        os.close(self._going)
+
+
 class RuntimeApi:
     """The runtime's side of the Runtime API at `address` ("host:port").
 
-    Raises `OSError` when the platform is gone: the runtime has nobody to work for and ends.
+    It begins on `pipes`, the descriptors to read from and to write to, where there are any. Raises `OSError` when the
+    platform is gone: the runtime has nobody to work for and ends.
     """
 
-    def __init__(self, address: str, connection: socket.socket | None) -> None:
+    def __init__(self, address: str, pipes: tuple[int, int] | None) -> None:
         host, _, port = address.rpartition(":")
         self._target = (host, int(port))
         self._fixed = f"Host: {address}\r\n"
         self._next = f"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n{self._fixed}\r\n".encode()
         self._buffer = b""
-        self._socket = connection or socket.create_connection(self._target)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection = _Pipes(*pipes) if pipes is not None else self._connect()
 
     def next(self) -> Invocation:
         """Wait for the first invocation."""
-        self._socket.sendall(self._next)
+        self._connection.sendall(self._next)
         return self._read_next()
 
     def respond(self, request_id: str, body: bytes, content_type: str) -> Invocation:
@@ -82,7 +109,7 @@ class RuntimeApi:
     def fail_init(self, body: bytes, error_type: str) -> None:
         """Say that there is no function to invoke. Raises `RuntimeApiError` unless it is accepted."""
         headers = f"Lambda-Runtime-Function-Error-Type: {error_type}\r\n"
-        self._socket.sendall(self._post("init/error", len(body), headers) + body)
+        self._connection.sendall(self._post("init/error", len(body), headers) + body)
         status, _, answer = self._read()
         if status != 202:
             raise RuntimeApiError(f"init error was answered {status}: {answer!r}")
@@ -94,11 +121,11 @@ class RuntimeApi:
     def _answer(self, head: bytes, body: bytes, kind: str) -> Invocation:
         try:
             if len(body) <= JOIN_BYTES:
-                self._socket.sendall(b"".join((head, body, self._next)))
+                self._connection.sendall(b"".join((head, body, self._next)))
             else:
-                self._socket.sendall(head)
-                self._socket.sendall(body)
-                self._socket.sendall(self._next)
+                self._connection.sendall(head)
+                self._connection.sendall(body)
+                self._connection.sendall(self._next)
             status, headers, answer = self._read()
         except ConnectionError:
             # Refused half-way through a body: the answer may be lost with the connection.
@@ -113,11 +140,15 @@ class RuntimeApi:
             return self.next()
         return self._read_next()
 
+    def _connect(self) -> socket.socket:
+        made = socket.create_connection(self._target)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
     def _reconnect(self) -> None:
-        self._socket.close()
+        self._connection.close()
         self._buffer = b""
-        self._socket = socket.create_connection(self._target)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection = self._connect()
 
     def _read_next(self) -> Invocation:
         status, headers, body = self._read()
@@ -129,7 +160,7 @@ class RuntimeApi:
         buffer = self._buffer
         end = buffer.find(b"\r\n\r\n")
         while end < 0:
-            received = self._socket.recv(RECEIVE_BYTES)
+            received = self._connection.recv(RECEIVE_BYTES)
             if not received:
                 raise ConnectionResetError("the Runtime API closed the connection")
             buffer += received
@@ -152,7 +183,7 @@ class RuntimeApi:
         body[: len(begun)] = begun
         view, filled = memoryview(body), len(begun)
         while filled < length:
-            count = self._socket.recv_into(view[filled:])
+            count = self._connection.recv_into(view[filled:])
             if not count:
                 raise ConnectionResetError("the Runtime API closed the connection")
             filled += count

@@ -9,24 +9,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from . import debugger, faults, handler, values
 from .client import Invocation, RuntimeApi
 from .context import FunctionFacts, LambdaContext
 from .output import Logs, open_standard_streams
 
-if TYPE_CHECKING:
-    import socket
 
-
-def run(preloaded: tuple[str, ...], connection: socket.socket | None) -> NoReturn:
+def run(preloaded: tuple[str, ...], pipes: tuple[int, int] | None) -> NoReturn:
     """Serve the function of `os.environ`; `preloaded` names the modules that may be there only to save time."""
     open_standard_streams()
     encoder = values.Json()
     logs = Logs(encoder)
     logs.install()
-    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"], connection)
+    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"], pipes)
     report = None
     try:
         debugger.wait()

@@ -10,15 +10,11 @@ import importlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from . import handler, values
 from .client import Invocation, RuntimeApi
 from .context import FunctionFacts, LambdaContext
 from .output import Logs, open_standard_streams
-
-if TYPE_CHECKING:
-    import socket
 
 STAGE = os.path.join(os.path.dirname(__file__), "stage")  # noqa: PTH118, PTH120
 """Holds the function that is played; it stands for /var/task."""
@@ -39,7 +35,7 @@ _HEADERS = {
 }
 
 
-def rehearse(connection: socket.socket) -> None:
+def rehearse(pipes: tuple[int, int]) -> None:
     """Play a cold start up to the result, which nobody gets."""
     path, handlers = list(sys.path), list(logging.getLogger().handlers)
     os.environ.update(_VARIABLES)
@@ -47,7 +43,7 @@ def rehearse(connection: socket.socket) -> None:
     encoder = values.Json()
     logs = Logs(encoder)
     logs.install()
-    RuntimeApi("127.0.0.1:9001", connection)
+    RuntimeApi("127.0.0.1:9001", pipes)
     handler.extend_path()
     handler.forget_brought_modules(())
     function = handler.find("rehearsed.handler")

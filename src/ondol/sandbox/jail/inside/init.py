@@ -22,7 +22,7 @@ TRACE_DAEMON = ("169.254.79.129", 2000)
 _NAMESPACES = namespaces.NEW_MOUNTS | namespaces.NEW_HOSTNAME | namespaces.NEW_IPC | namespaces.NEW_NETWORK
 
 
-def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse) -> socket.socket:
+def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse) -> runtime.Pipes:
     """Live as the first process of a sandbox; returns only in its second, the runtime, when that is started.
 
     The first descriptor is the end of the socket to the spawner; the others are the runtime's.

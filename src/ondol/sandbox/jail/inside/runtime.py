@@ -41,7 +41,10 @@ MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes, a shell's, of a file that cannot be run."""
 
-Rehearse = Callable[[socket.socket], None]
+Pipes = tuple[int, int]
+"""The runtime's side of its connection to the Runtime API: the descriptors to read from, and to write to."""
+
+Rehearse = Callable[[Pipes], None]
 
 _SEALED = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_EXECUTE
 
@@ -54,7 +57,7 @@ def run(
     *,
     rehearse: Rehearse,
     router: Routes | None,
-) -> socket.socket:
+) -> Pipes:
     """Wait for the start; returns the connection to the Runtime API, or becomes another program.
 
     The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup. In `roster` the first
@@ -105,7 +108,7 @@ def _prepare(
     *,
     rehearse: Rehearse,
     router: Routes | None,
-) -> socket.socket:
+) -> Pipes:
     """All that can be done before the function is known."""
     output, tmp, *entrances = descriptors
     for entrance in entrances:
@@ -116,9 +119,10 @@ def _prepare(
     _raise_walls(plan, tmp, router)
     listener = _listen(RUNTIME_API)
     bound = [each.detach() for each in _bind(plan["bound"])]
-    # The first connection is there before the function is known, so that a cold start need not make it.
-    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    connection.connect(RUNTIME_API)
+    # A connection is there before the function is known, and needs no network.
+    coming, outside_in = os.pipe2(os.O_CLOEXEC)
+    outside_out, going = os.pipe2(os.O_CLOEXEC)
+    connection = (coming, going)
     # Others forked from the same zygote must not draw the same numbers. (`random` sees to itself.)
     ssl.RAND_add(os.urandom(32), 32.0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
@@ -129,8 +133,9 @@ def _prepare(
     rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
     shown = [_be_watched()] if plan["watched"] else []
-    channel.send(control, {"prepared": True}, (listener.detach(), first, second, *shown, *bound))
-    process.close_all_but(0, 1, 2, control.fileno(), connection.fileno(), roster)
+    told = (listener.detach(), outside_out, outside_in, first, second, *shown, *bound)
+    channel.send(control, {"prepared": True}, told)
+    process.close_all_but(0, 1, 2, control.fileno(), *connection, roster)
     return connection
 
 

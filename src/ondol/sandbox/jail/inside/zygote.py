@@ -17,7 +17,7 @@ import sys
 from ondol.linux import capabilities, mounts, namespaces, process
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.inside import init
-from ondol.sandbox.jail.inside.runtime import Rehearse
+from ondol.sandbox.jail.inside.runtime import Pipes, Rehearse
 
 CONTROL = 3
 """The descriptor on which the spawner talks to a zygote."""
@@ -36,7 +36,7 @@ def main() -> None:
     del hidden
 
 
-def serve(control: socket.socket, rehearse: Rehearse) -> socket.socket:
+def serve(control: socket.socket, rehearse: Rehearse) -> Pipes:
     """Fork slots until the spawner is gone; returns only in a runtime process, with its connection to the Runtime API.
 
     The first message says what is the same for all slots; each further one asks for a slot, or says that one ended.

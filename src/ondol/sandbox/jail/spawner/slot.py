@@ -95,8 +95,8 @@ class Listener(Protocol):
     """Who hears of a slot."""
 
     def prepared(self, slot: Slot, descriptors: tuple[int, ...]) -> None:
-        """The descriptors: the Runtime API's listener, the output's reading end, its /proc if it is watched, and what
-        else was to be bound; closed on return."""
+        """The descriptors: the Runtime API's listener, the two of the pipes to the runtime, the output's reading end,
+        its /proc if it is watched, and what else was to be bound; closed on return."""
         ...
 
     def failed(self, slot: Slot, problem: str) -> None:
@@ -298,12 +298,14 @@ class Slot:
             return
         message, descriptors = received
         if "prepared" in message:
-            listener, self._first, self._runtime, *shared = descriptors
+            listener, *pipes = descriptors[:3]
+            self._first, self._runtime, *shared = descriptors[3:]
             self._means.events.watch(self._first, self._all_ended)
             if self._means.watch is not None:
                 self._means.watch.join(self.name, os.dup(shared[0]), os.dup(self._runtime))
-            self._listener.prepared(self, (listener, self._output, *shared))
-            for descriptor in (listener, self._output, *shared):
+            told = (listener, *pipes, self._output, *shared)
+            self._listener.prepared(self, told)
+            for descriptor in told:
                 os.close(descriptor)
             self._output = -1
             if self._stopping:
