@@ -20,10 +20,10 @@ class Permit(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Held:
-    __slots__ = ("free", "grant", "total", "ttl", "until")
+    __slots__ = ("free", "permit", "total", "ttl", "until")
 
-    def __init__(self, grant: Grant, now: Instant) -> None:
-        self.grant = grant.id
+    def __init__(self, grant: Grant, pool: Pool, now: Instant) -> None:
+        self.permit = Permit(pool, grant.id)
         self.total = grant.n
         self.free = grant.n
         self.ttl = grant.ttl
@@ -43,7 +43,7 @@ class PoolPermits:
 
     def granted(self, grant: Grant, now: Instant) -> None:
         """Counting granted more."""
-        self._grants[grant.id] = _Held(grant, now)
+        self._grants[grant.id] = _Held(grant, self.pool, now)
         if self._rate is None:
             self._rate = TokenBucket(grant.requests_per_s, grant.requests_per_s, now)
         else:
@@ -58,7 +58,7 @@ class PoolPermits:
         for held in self._grants.values():
             if held.free and now < held.until:
                 held.free -= 1
-                return Permit(self.pool, held.grant)
+                return held.permit
         return None
 
     def put_back(self, permit: Permit) -> bool:
@@ -68,7 +68,7 @@ class PoolPermits:
             return False
         held.free += 1
         if held.free > held.total:
-            raise InvariantError(f"grant {held.grant} of {self.pool} has more free permits than it has permits")
+            raise InvariantError(f"grant {held.permit.grant} of {self.pool} has more free permits than it has permits")
         if not self._owed:
             return False
         self._owed -= 1
@@ -84,7 +84,7 @@ class PoolPermits:
         for held in list(self._grants.values()):
             part = min(held.free, n)
             if part:
-                released[held.grant] = part
+                released[held.permit.grant] = part
                 self._part(held, part)
                 n -= part
         if owe:
@@ -95,7 +95,7 @@ class PoolPermits:
         held.free -= n
         held.total -= n
         if held.total == 0:
-            del self._grants[held.grant]
+            del self._grants[held.permit.grant]
 
     def renewed(self, grant: int, now: Instant) -> None:
         """Counting keeps this grant for another time to live."""

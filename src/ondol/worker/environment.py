@@ -286,12 +286,13 @@ class EnvironmentShell:
     def _perform(self, commands: Sequence[Command]) -> None:
         for command in commands:
             match command:
-                case Deliver(head, thaw, remaining_ns):
-                    self._deliver(head, thaw, remaining_ns)
-                case Answer(head, failure, duration_ns, init_ns):
-                    self._answer(head, failure, duration_ns, init_ns)
-                case Finish(_, reusable):
-                    self._finish(reusable)
+                case Deliver():
+                    self._deliver(command)
+                case Answer():
+                    self._respond(command.head, command.failure)
+                    self._close(command)
+                case Finish():
+                    self._finish(command.reusable)
                 case Wake(at):
                     self._wake(self.timer_key, at)
                 case Freeze():
@@ -315,8 +316,8 @@ class EnvironmentShell:
         match command:
             case Respond(head, failure):
                 self._respond(head, failure)
-            case Close(head, failure, duration_ns, init_ns):
-                self._close(head, failure, duration_ns, init_ns)
+            case Close():
+                self._close(command)
             case TellInvoke(extensions, head, remaining_ns):
                 self._extensions.tell_invoke(extensions, head, self._trace, self._deadline(remaining_ns))
             case TellShutdown(extensions, reason, remaining_ns):
@@ -326,14 +327,14 @@ class EnvironmentShell:
             case StartRuntime():
                 self._sandbox.start_runtime()
 
-    def _deliver(self, head: InvocationHead, thaw: bool, remaining_ns: int) -> None:
-        self._head = head
-        if thaw:
+    def _deliver(self, command: Deliver) -> None:
+        head = self._head = command.head
+        if command.thaw:
             self._sandbox.thaw()
         assert self._next is not None
         assert self._source is not None
         source, self._source = self._source, None
-        fields = _next_fields(head, self.version, self._clock.wall(), remaining_ns // MILLISECOND)
+        fields = _next_fields(head, self.version, self._clock.wall(), command.remaining_ns // MILLISECOND)
         if self._machine.extensions is not None:
             self._trace = dict(fields)["Lambda-Runtime-Trace-Id"]
         payload = source.first
@@ -366,12 +367,6 @@ class EnvironmentShell:
     def _deadline(self, remaining_ns: int) -> WallTime:
         return WallTime(self._clock.wall() + remaining_ns // MILLISECOND)
 
-    def _answer(
-        self, head: InvocationHead, failure: FunctionFailure | None, duration_ns: int, init_ns: int | None
-    ) -> None:
-        self._respond(head, failure)
-        self._close(head, failure, duration_ns, init_ns)
-
     def _respond(self, head: InvocationHead, failure: FunctionFailure | None) -> None:
         """Answer the client; who wants the tail of the log waits until that is complete."""
         if head.want_tail:
@@ -380,17 +375,15 @@ class EnvironmentShell:
         assert self._sink is not None
         self._sink.finish(failure, b"")
 
-    def _close(
-        self, head: InvocationHead, failure: FunctionFailure | None, duration_ns: int, init_ns: int | None
-    ) -> None:
+    def _close(self, over: Answer | Close) -> None:
         """Report an invocation; whose client waits for that is answered."""
         self._sandbox.drain_output()
         peak = self._sandbox.memory_peak_bytes()
-        tail = self._log.end(Report(head.request_id, duration_ns, init_ns, peak, failure))
+        tail = self._log.end(Report(over.head.request_id, over.duration_ns, over.init_ns, peak, over.failure))
         if not self._answered:
             self._answered = True
             assert self._sink is not None
-            self._sink.finish(failure, tail)
+            self._sink.finish(over.failure, tail)
 
     def _finish(self, reusable: bool) -> None:
         sink, self._sink = self._sink, None

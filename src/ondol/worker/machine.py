@@ -430,9 +430,10 @@ class EnvironmentMachine:
         return [self._report(failed, now)]
 
     def _require(self, state: State, request: str) -> None:
-        if self.state is not state or self._head is None:
+        head = self._head
+        if self.state is not state or head is None:
             raise RuntimeMisbehaved(f"a result is not allowed while the environment is {self.state.value}")
-        if request != self._head.request_id:
+        if request != head.request_id:
             raise UnknownRequest("a result is allowed for the invocation that runs now only")
 
     def _report(self, failed: FunctionFailure | None, now: Instant, *, last: bool = False) -> Answer | Respond:
