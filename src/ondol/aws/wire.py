@@ -38,6 +38,8 @@ from ondol.model.errors import InvalidParameter, InvariantError
 from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, Region
 
+_PARAMETERS = frozenset((TYPE_HEADER, LOG_HEADER, CONTEXT_HEADER, TENANT_HEADER, DURABLE_HEADER))
+
 
 class LambdaWire(RestWire):
     """AWS Lambda, 2015-03-31, rest-json."""
@@ -45,7 +47,7 @@ class LambdaWire(RestWire):
     def __init__(self) -> None:
         super().__init__("lambda", "2015-03-31")
         self._runtimes = RuntimeNames(self._model)
-        self._invoked = lru_cache(maxsize=8192)(self._resolve_invoked)
+        self._plain = lru_cache(maxsize=8192)(self._plain_invoke)
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -64,6 +66,10 @@ class LambdaWire(RestWire):
 
     def parse_invoke(self, match: Match, headers: Mapping[str, str], caller: Caller) -> InvokeParameters:
         """What `parse` and `resolve_function` say of an Invoke, in a few microseconds and without its payload."""
+        qualifiers = match.query.get("Qualifier")
+        named = match.uri["FunctionName"], qualifiers[0] if qualifiers else None, caller.account, caller.region
+        if headers.keys().isdisjoint(_PARAMETERS):
+            return self._plain(*named)
         tenant, durable = headers.get(TENANT_HEADER), headers.get(DURABLE_HEADER)
         kind = TYPES.get(headers.get(TYPE_HEADER))
         tail = TAILS.get(headers.get(LOG_HEADER))
@@ -71,14 +77,11 @@ class LambdaWire(RestWire):
             self.parse(match, headers, b"")
         if kind is None or tail is None:
             raise InvariantError("the model has an invocation or log type that ondol does not know")
-        qualifiers = match.query.get("Qualifier")
-        function, qualifier = self._invoked(
-            match.uri["FunctionName"], qualifiers[0] if qualifiers else None, caller.account, caller.region
-        )
+        plain = self._plain(*named)
         context = headers.get(CONTEXT_HEADER)
         if context is not None:
             check_client_context(context)
-        return InvokeParameters(function, qualifier, kind, tail, context, tenant, durable)
+        return InvokeParameters(plain.function, plain.qualifier, kind, tail, context, tenant, durable)
 
     def parse_invoke_stream(self, match: Match, headers: Mapping[str, str], caller: Caller) -> InvokeParameters:
         """As `parse_invoke`, of an InvokeWithResponseStream: the same but for its invocation types, which are fewer."""
@@ -89,12 +92,12 @@ class LambdaWire(RestWire):
         """As `parse_invoke`, of an InvokeAsync, which has nothing but a name and a payload."""
         return msgspec.structs.replace(self.parse_invoke(match, {}, caller), type=InvocationType.EVENT)
 
-    def _resolve_invoked(
-        self, name: str, qualifier: str | None, account: AccountId, region: Region
-    ) -> tuple[FunctionKey, str | None]:
+    def _plain_invoke(self, name: str, qualifier: str | None, account: AccountId, region: Region) -> InvokeParameters:
+        """An Invoke that says nothing but what it invokes."""
         self._validator.check("InvocationRequest", {"FunctionName": name, "Qualifier": qualifier})
         arn = resolve_function(name, qualifier, account, region, OPERATION)
-        return FunctionKey(arn.account, arn.region, arn.name), arn.qualifier
+        function = FunctionKey(arn.account, arn.region, arn.name)
+        return InvokeParameters(function, arn.qualifier, InvocationType.REQUEST_RESPONSE, False, None, None, None)
 
 
 class LogsWire(RpcWire):

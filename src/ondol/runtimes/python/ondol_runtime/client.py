@@ -87,6 +87,10 @@ class RuntimeApi:
         self._fixed = f"Host: {address}\r\n"
         self._next = f"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n{self._fixed}\r\n".encode()
         self._buffer = b""
+        self._accepted = b""
+        """The head of the last acknowledgement, and its fields."""
+
+        self._of_accepted: dict[str, str] = {}
         self._connection = _Pipes(*pipes) if pipes is not None else self._connect()
 
     def next(self) -> Invocation:
@@ -165,18 +169,21 @@ class RuntimeApi:
                 raise ConnectionResetError("the Runtime API closed the connection")
             buffer += received
             end = buffer.find(b"\r\n\r\n")
-        lines = buffer[:end].decode("utf-8", "surrogateescape").split("\r\n")
-        headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
+        head = buffer[:end]
+        if head == self._accepted:
+            # As before, which is how nearly every result is acknowledged.
+            status, headers = 202, self._of_accepted
+        else:
+            status, headers = _parsed(head)
+            if status == 202:
+                self._accepted, self._of_accepted = head, headers
         start = end + 4
         stop = start + int(headers.get("content-length", 0))
         if len(buffer) >= stop:
             self._buffer = buffer[stop:]
-            return int(lines[0][9:12]), headers, buffer[start:stop]
+            return status, headers, buffer[start:stop]
         self._buffer = b""
-        return int(lines[0][9:12]), headers, self._receive_rest(buffer[start:], stop - start)
+        return status, headers, self._receive_rest(buffer[start:], stop - start)
 
     def _receive_rest(self, begun: bytes, length: int) -> bytes:
         body = bytearray(length)
@@ -188,3 +195,13 @@ class RuntimeApi:
                 raise ConnectionResetError("the Runtime API closed the connection")
             filled += count
         return bytes(body)
+
+
+def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
+    """The status of an answer, and its fields by their names in lower case."""
+    first, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    return int(first[9:12]), headers
