@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 from botocore.utils import percent_encode_sequence
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from signatures import SignedRequest, verify_signed
 
@@ -61,6 +61,7 @@ def check(request: SignedRequest, secret: str, at: WallTime) -> None:
 @example(name="f", params={"0": "", "00": ""}, body=b"")
 def test_what_botocore_signs_is_verified(name: str, params: dict[str, str], body: bytes) -> None:
     request = signed_by_boto(f"/2015-03-31/functions/{quote(name, safe='')}/invocations", params, body)
+    assume(not sigv4.is_presigned(request.query))
     check(request, SECRET, now())
 
 

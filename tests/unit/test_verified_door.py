@@ -11,12 +11,12 @@ from botocore.credentials import Credentials
 from http_probe import MonotonicClock, Reply, Serving, on_both_loops, serving
 
 from ondol.aws.signing import Credentials as SigningCredentials
-from ondol.aws.signing import sign
+from ondol.aws.signing import Scope, Signer, Terms, sign
 from ondol.callers.api import Credential, Key, Right
 from ondol.frontend import verifier
 from ondol.frontend.verified_door import VerifiedDoor
-from ondol.http import Request, Response
-from ondol.model.errors import InvalidSignature, PlatformError, UnrecognizedClient
+from ondol.http import Body, Request, Response
+from ondol.model.errors import CallerError, InvalidSignature, PlatformError, UnrecognizedClient
 from ondol.model.ids import AccountId
 from ondol.model.time import WallTime
 
@@ -49,6 +49,116 @@ def signed(body: bytes, service: str = "lambda", *, told: bool = False) -> bytes
         fields |= sign("POST", "/", "", fields, body, credentials=own, region="r", service=service, now=now)
     lines = [f"{name}: {value}" for name, value in fields.items()]
     return "\r\n".join(["POST / HTTP/1.1", f"Content-Length: {len(body)}", *lines, "", ""]).encode()
+
+
+def plain(body: bytes, query: str = "", **changed: str | None) -> Request:
+    """A request to Lambda as botocore signs it, then changed: fields by their names with `_`, None to leave one out."""
+    request = AWSRequest("POST", f"http://test/a%20b?{query}", {"X-Amz-Log-Type": "Tail"}, body)
+    SigV4Auth(Credentials("AKIA", "secret"), "lambda", "r").add_auth(request)
+    fields = {"host": "test", **{name.lower(): value for name, value in request.headers.items()}}
+    for name, value in changed.items():
+        fields.pop(name.replace("_", "-"), None)
+        if value is not None:
+            fields[name.replace("_", "-")] = value.replace("{}", request.headers["Authorization"])
+    nobody = Body(Nowhere(), 1 << 20, 1 << 20, len(body), False, complete=True, whole=body)
+    return Request("POST", f"/a%20b?{query}", "/a%20b", query, "1.1", fields, nobody, True, None)
+
+
+class Nowhere:
+    def wanted(self) -> None:
+        raise AssertionError("it is all there")
+
+
+def is_let_in(door: VerifiedDoor, request: Request) -> bool:
+    """By the way that knows every request."""
+    try:
+        asyncio.run(door.verify_whole(door.claimed(request), request, 1 << 20, "this"))
+    except CallerError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("query", ["", "Qualifier=live&x=%2Fy"])
+def test_who_signs_as_nearly_all_do_is_recognised(query: str) -> None:
+    door = VerifiedDoor(OneCaller(), MonotonicClock())
+    for body in (b"", b"{}", bytes(range(256)) * 200):
+        request = plain(body, query)
+        signatory = door.recognise(request, body)
+        assert signatory is not None
+        assert signatory.credential is CREDENTIAL
+        assert is_let_in(door, request)
+        assert door.recognise(request, body + b" ") is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"x_amz_date": "20200101T000000Z"},
+        {"x_amz_date": None},
+        {"x_amz_date": "now"},
+        {"x_amz_log_type": "None"},
+        {"x_amz_log_type": None},
+        {"x_amz_invocation_type": "Event"},
+        {"x_amz_content_sha256": "0" * 64},
+        {"x_amz_security_token": "token"},
+        {"host": "other"},
+        {"authorization": None},
+        {"authorization": "{}0"},
+        {"authorization": "{},"},
+        {
+            "authorization": "AWS4-HMAC-SHA256 Credential=AKIA/20200101/r/lambda/aws4_request, SignedHeaders=host, "
+            f"Signature={'0' * 64}"
+        },
+        {
+            "authorization": "AWS4-HMAC-SHA256 Credential=AKIA/20200101/r/s3/aws4_request, SignedHeaders=host, "
+            f"Signature={'é' * 64}"
+        },
+    ],
+)
+def test_nobody_is_recognised_who_is_not_let_in(changed: dict[str, str | None]) -> None:
+    door = VerifiedDoor(OneCaller(), MonotonicClock())
+    for query in ("", "Qualifier=live"):
+        request = plain(b"{}", query, **changed)
+        assert door.recognise(request, b"{}") is None
+        assert not is_let_in(door, request)
+
+
+def test_nobody_is_recognised_by_a_scope_without_the_whole_day() -> None:
+    door = VerifiedDoor(OneCaller(), MonotonicClock())
+    request = plain(b"{}")
+    stamp = request.headers["x-amz-date"]
+    for date in ("", stamp[:4], stamp[:9]):
+        signer = Signer("secret", Terms(Scope("AKIA", date, "r", "lambda"), ("host", "x-amz-date", "x-amz-log-type")))
+        request.headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential=AKIA/{date}/r/lambda/aws4_request, "
+            "SignedHeaders=host;x-amz-date;x-amz-log-type, "
+            f"Signature={signer.sign(stamp, request, '', hashlib.sha256(b'{}').hexdigest())}"
+        )
+        assert door.recognise(request, b"{}") is None
+        assert not is_let_in(door, request)
+
+
+def test_a_key_that_is_revoked_is_recognised_no_more() -> None:
+    callers = OneCaller()
+    door = VerifiedDoor(callers, MonotonicClock())
+    request = plain(b"{}")
+    assert door.recognise(request, b"{}") is not None
+    del callers.keys["AKIA"]
+    assert door.recognise(request, b"{}") is None
+    with pytest.raises(UnrecognizedClient):
+        door.claimed(request)
+
+
+def test_an_old_signature_is_recognised_no_more() -> None:
+    clock = MonotonicClock()
+    door = VerifiedDoor(OneCaller(), clock)
+    request = plain(b"{}")
+    for minutes, good in ((4, True), (-4, True), (6, False), (-6, False)):
+        now = WallTime(clock.wall() + minutes * 60_000)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(clock, "wall", lambda now=now: now)
+            assert (door.recognise(request, b"{}") is not None) is good
+            assert is_let_in(door, request) is good
 
 
 def answering(door: VerifiedDoor, *, passing: bool) -> Callable[[Request, Response], Awaitable[None]]:

@@ -41,7 +41,9 @@ TOKEN_HEADER = "x-amz-security-token"
 TOKEN_PARAMETER = "X-Amz-Security-Token"
 
 _MINUTE_MS = 60_000
-_SKEW_MS = 5 * _MINUTE_MS
+SKEW_MS = 5 * _MINUTE_MS
+"""By so much the clocks of a client and ours may differ."""
+
 _LONGEST_LINK_S = 604_800
 _LONGEST_CREDENTIAL = 512
 _REGION = re.compile(r"[a-z0-9-]{1,64}|\*", re.ASCII)
@@ -74,7 +76,7 @@ class Claim(msgspec.Struct, Generic[T], frozen=True, gc=False):
     presigned: bool = False
     """In the query, for whoever has the link."""
 
-    good_ms: int = _SKEW_MS
+    good_ms: int = SKEW_MS
     """For how long after the stamp."""
 
 
@@ -96,7 +98,7 @@ def claim_of(headers: Mapping[str, str], query: str, terms_of: Callable[[str], T
             words, signature = _in_order(authorization)
             terms = _found(terms_of(words))
         stamp = headers.get("x-amz-date", "")
-        signed_at = _moment(stamp)
+        signed_at = moment_of(stamp)
         if signed_at is None:
             raise _undated(stamp, authorization)
         claim = Claim(terms, stamp, signed_at, signature, headers.get(TOKEN_HEADER, ""))
@@ -138,7 +140,7 @@ def verify(claim: Claim[Any], signer: Signer, request: Signable, body_sha256: st
     Good is a signature for five minutes from its stamp, or as long as a presigned query says; an expired one for S3 is
     `AccessDenied`. Fields by the name of `x-amz-...` must all be covered, or another could be added on the way.
     """
-    if not -_SKEW_MS <= now - claim.signed_at <= claim.good_ms:
+    if not -SKEW_MS <= now - claim.signed_at <= claim.good_ms:
         raise _untimely(claim, now)
     headers, query, known = request.headers, request.query, claim.terms.known_fields
     if not headers.keys() <= known:
@@ -230,7 +232,7 @@ def _presigned_claim(query: str, terms_of: Callable[[str], T | None]) -> Claim[T
     _check_algorithm(given["X-Amz-Algorithm"])
     valid = given.get("X-Amz-Expires", "")
     stamp = given["X-Amz-Date"]
-    signed_at = _moment(stamp)
+    signed_at = moment_of(stamp)
     if signed_at is None or not (valid.isascii() and valid.isdecimal()) or len(valid) > 6:
         raise IncompleteSignature("AWS query-string parameters must include a valid 'X-Amz-Date' and 'X-Amz-Expires'.")
     return Claim(
@@ -285,13 +287,16 @@ def _untimely(claim: Claim[Any], now: WallTime) -> InvalidSignature | AccessDeni
     if expired:
         edge, minutes = stamp_of(WallTime(now - good_ms)), f"{good_ms / _MINUTE_MS:g}"
         return InvalidSignature(f"Signature expired: {stamp} is now earlier than {edge} ({here} - {minutes} min.)")
-    edge = stamp_of(WallTime(now + _SKEW_MS))
+    edge = stamp_of(WallTime(now + SKEW_MS))
     return InvalidSignature(f"Signature not yet current: {stamp} is still later than {edge} ({here} + 5 min.)")
 
 
 @lru_cache(maxsize=64)
-def _moment(stamp: str) -> WallTime | None:
-    """Remembered: requests of one second have one stamp, and to read it takes as long as half of all the rest."""
+def moment_of(stamp: str) -> WallTime | None:
+    """What a stamp says; None if it is none.
+
+    Remembered: requests of one second have one stamp, and to read it takes as long as half of all the rest.
+    """
     if len(stamp) != _STAMP_LENGTH:
         return None
     try:

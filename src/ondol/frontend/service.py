@@ -253,17 +253,17 @@ class FrontendService:
             if request.query and request.path.startswith(CODE_PATH) and is_presigned(request.query):
                 self._links.verify(request)
                 return self._guarded(self._download(request, response), request_id, request, response)
-            claim = self._door.claimed(request)
-            signatory = claim.terms
             body = request.body.whole
-            if signatory.service != LAMBDA or body is None or len(body) > QUICK_BYTES:
-                answering = self._verify_and_answer(claim, request_id, request, response)
-            else:
-                self._door.verify(claim, request, body)
+            signatory = self._door.recognise(request, body) if body is not None and len(body) <= QUICK_BYTES else None
+            if signatory is not None:
                 begun = self._begin_verified(signatory, request_id, request, response)
                 if begun is None:
                     return None
                 answering = begun
+            else:
+                claim = self._door.claimed(request)
+                signatory = claim.terms
+                answering = self._verify_and_answer(claim, request_id, request, response)
         except OndolError as error:
             self._refuse(error, request_id, request, response, service=_claimed_service(request))
             return None
