@@ -7,6 +7,7 @@ import platform
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines += FIGURES[name].measure(Effort(options.quick))
         except BenchmarkError as error:
             broken[name] = str(error)
+        except Exception as error:  # noqa: BLE001 - what was measured before is not to be lost
+            traceback.print_exc()
+            broken[name] = repr(error)
         print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     if options.json:
         print(json.dumps({"machine": _machine(), "lines": [line.as_json() for line in lines], "broken": broken}))
