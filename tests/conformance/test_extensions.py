@@ -110,7 +110,7 @@ def test_a_slow_one_delays_the_report_and_not_the_answer(client: Any, logs: Any,
     assert invoke(client, name, 7)[1] == 7
     assert time.monotonic() - begun < 1.0, "the client waits for the function alone"
     lines = lines_of(logs, name, lambda lines: len(reports(lines)) == 2)
-    assert 1000 <= float(reports(lines)[-1]["Duration"].split()[0]) < 3000
+    assert 1000 <= float(reports(lines)[-1]["Duration"].split()[0]) < 8000
     assert int(reports(lines)[-1]["Billed Duration"].split()[0]) >= 1000
 
 
