@@ -30,6 +30,8 @@ class StillClock:
 class Environment:
     """Runs one invocation, and notes what it is told."""
 
+    is_streaming = False
+
     def __init__(self, busy_elsewhere: bool) -> None:
         self.awaited: str | None = ID
         self.told: list[tuple[str, object]] = []

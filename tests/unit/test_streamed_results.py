@@ -351,6 +351,38 @@ def test_what_is_no_chunk_cuts_the_stream_off() -> None:
     run(work)
 
 
+def test_the_end_of_a_connection_counts_though_what_came_after_it_is_heard_first() -> None:
+    async def work(room: Room, sink: Sink) -> None:
+        room.say(BEGIN + PIECE)
+        ended = room.connection
+        assert isinstance(ended, asyncio.Protocol)
+        await asyncio.sleep(0)
+        room.ask()
+        ended.eof_received()
+        ended.connection_lost(None)
+        failed = await sink.finished
+        assert failed is not None and failed.error_type == "Runtime.TruncatedResponse"
+        await asyncio.sleep(1)
+        assert room.wire.sent == b"", "it waits for its next invocation"
+
+    run(work)
+
+
+def test_while_it_streams_no_other_invocation_is_asked_for() -> None:
+    async def work(room: Room, sink: Sink) -> None:
+        room.say(BEGIN + PIECE)
+        streaming = room.connection
+        await asyncio.sleep(0)
+        room.ask()
+        await room.wire.told.wait()
+        assert room.wire.sent.startswith(b"HTTP/1.1 403 ")
+        room.connection = streaming
+        await write(room, END)
+        assert await sink.finished is None
+
+    run(work)
+
+
 def test_a_timeout_comes_though_the_client_reads_nothing_and_what_follows_is_dropped() -> None:
     async def work(room: Room, sink: Sink) -> None:
         sink.room.clear()

@@ -48,7 +48,7 @@ from ondol.worker.environment_log import EnvironmentLog
 from ondol.worker.extensions_api import ExtensionsApi
 from ondol.worker.failures import End, entrypoint_refusal, too_large
 from ondol.worker.log_lines import Report
-from ondol.worker.machine import Attempt, EnvironmentMachine, RuntimeMisbehaved, UnknownRequest
+from ondol.worker.machine import Attempt, EnvironmentMachine, RuntimeMisbehaved, State, UnknownRequest
 from ondol.worker.runtime_api import Api, RuntimeApi, RuntimeErrorReport
 from ondol.worker.trace_header import trace_header
 from ondol.worker.turnaround import RuntimeConnection
@@ -243,6 +243,11 @@ class EnvironmentShell:
     def streams(self) -> bool:
         """The client of the invocation takes its result piece by piece."""
         return self._head is not None and self._head.stream
+
+    @property
+    def is_streaming(self) -> bool:
+        """A result has begun that way, and is not complete."""
+        return self._machine.state is State.STREAMING
 
     def stream_begins(self, request: str, content_type: str) -> None:
         self._machine.stream_began(request)

@@ -4,6 +4,7 @@ Source: developer guide, "Using the Lambda runtime API for custom runtimes" and 
 Lambda". Frames what the environment decides; the decisions are the machine's. Everything that comes in here is hostile.
 """
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
@@ -39,6 +40,10 @@ trace and all, comes in a trailer."""
 JSON_FIELDS = (("Content-Type", "application/json"),)
 OK = b'{"status":"OK"}\n'
 
+_MOMENTS = 4
+_MOMENT_S = 0.005
+"""In each of them the loop hears all that has come; what it has heard may take two to have its effect."""
+
 ERROR_BODY_BYTES = 262_144
 UNKNOWN_REASON = "Runtime.UnknownReason"
 
@@ -73,6 +78,11 @@ class Environment(Protocol):
     @property
     def streams(self) -> bool:
         """The client of the invocation takes its result piece by piece."""
+        ...
+
+    @property
+    def is_streaming(self) -> bool:
+        """A result has begun that way, and is not complete."""
         ...
 
     def stream_begins(self, request: str, content_type: str) -> None: ...
@@ -119,6 +129,8 @@ class RuntimeApi:
     def _route(self, request: Request, response: Response) -> Awaitable[None] | None:
         path = request.path
         if path == NEXT and request.method == "GET":
+            if self._environment.is_streaming:
+                return self._next_once_heard(response)
             self._environment.next_asked(response)
             return None
         if request.method == "POST":
@@ -136,6 +148,17 @@ class RuntimeApi:
             return self._api(request, response)
         _refuse(response, 404, "Runtime.UnknownPath", f"{request.method} {path} is not served here")
         return None
+
+    async def _next_once_heard(self, response: Response) -> None:
+        """The connection of a result that streams may have ended before this came on another, and be heard of later."""
+        for _ in range(_MOMENTS):
+            await asyncio.sleep(_MOMENT_S)
+            if not self._environment.is_streaming:
+                break
+        try:
+            self._environment.next_asked(response)
+        except RuntimeMisbehaved as error:
+            refuse_misbehaviour(response, error)
 
     def _result(self, id: str, request: Request, response: Response) -> Awaitable[None] | None:
         self._environment.result_begins(id)
