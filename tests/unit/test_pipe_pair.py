@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from ondol.sandbox.jail.pipe_pair import PipePair, connect
+from ondol.sandbox.jail.pipe_pair import End, PipePair, connect
 
 PIPE_BYTES = 65_536
 
@@ -136,6 +136,31 @@ def test_who_waits_to_write_waits_for_nobody_who_is_gone(run: Callable[[Scenario
         os.close(other.going)
         await kept.over.wait()
 
+    run(scenario)
+
+
+def test_no_descriptor_is_closed_that_is_anothers_by_then(
+    run: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = End.close
+
+    def close_later(end: End) -> None:
+        """When another thread has taken the number, if it was free."""
+        opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(64)]
+        close(end)
+        for descriptor in opened:
+            os.close(descriptor)  # raises if it is closed already
+
+    async def scenario(kept: Kept, pair: PipePair, other: Other) -> None:
+        pair.close()
+        await kept.over.wait()
+        await asyncio.sleep(0.05)
+        for descriptor in other.theirs:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(descriptor)
+        other.end()
+
+    monkeypatch.setattr(End, "close", close_later)
     run(scenario)
 
 

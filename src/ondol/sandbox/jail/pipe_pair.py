@@ -7,7 +7,7 @@ descriptors: whoever reads has to close what a stranger sent, which can take as 
 
 import asyncio
 import os
-from typing import Any, cast
+from typing import IO, Any, cast
 
 Ends = tuple[int, int]
 """The descriptors of one side: to read from, and to write to."""
@@ -85,6 +85,26 @@ def _nothing() -> int:
     return 0
 
 
+class End:
+    """A descriptor as a loop takes it.
+
+    asyncio closes this, and so the descriptor. uvloop closes the descriptor, and then this: by then the number may be
+    that of a file which another thread has opened.
+    """
+
+    def __init__(self, descriptor: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._descriptor = descriptor
+        self._ours_to_close = isinstance(loop, asyncio.BaseEventLoop)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        if self._ours_to_close:
+            self._ours_to_close = False
+            os.close(self._descriptor)
+
+
 class _Writing(asyncio.Protocol):
     """The half that is there first."""
 
@@ -134,6 +154,7 @@ async def connect(protocol: asyncio.Protocol, ends: Ends) -> PipePair:
     loop = asyncio.get_running_loop()
     writing = _Writing()
     reading = _Reading(protocol, writing)
-    await loop.connect_write_pipe(lambda: writing, os.fdopen(ends[1], "wb", 0))
-    await loop.connect_read_pipe(lambda: reading, os.fdopen(ends[0], "rb", 0))
+    # Neither loop looks for more in what it calls a file.
+    await loop.connect_write_pipe(lambda: writing, cast(IO[bytes], End(ends[1], loop)))
+    await loop.connect_read_pipe(lambda: reading, cast(IO[bytes], End(ends[0], loop)))
     return reading.pair
