@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from ondol.model.ids import SandboxId
@@ -108,8 +108,7 @@ class JailSandbox:
             "shown": None if spec.program is None else _shown(spec.program),
             "environment": dict(spec.environment),
         }
-        # Before it runs, so that its first word is heard at once.
-        await self._connect_pipes(wanted=forked)
+        self._use_pipes(wanted=forked)
         answer, _ = await self._link.ask(order)
         problem = answer.get("problem")
         if problem == "gone":
@@ -270,15 +269,24 @@ class JailSandbox:
             self._close()
         self._guest.exited(self._exit)
 
-    async def _connect_pipes(self, wanted: bool) -> None:
+    def _use_pipes(self, wanted: bool) -> None:
         """What is executed instead of forked knows nothing of them."""
-        assert self._guest is not None
         assert self._pipes is not None
         pipes, self._pipes = self._pipes, None
         if wanted:
-            self._connections.add(await connect(self._guest.connected(), pipes))
+            # Takes a millisecond, of which nobody waits for any: so long the runtime has nothing to say.
+            self._spawn(self._serve_pipes(pipes))
         else:
             _close_all(pipes)
+
+    async def _serve_pipes(self, pipes: Ends) -> None:
+        assert self._guest is not None
+        self._connections.add(await connect(self._guest.connected(), pipes))
+
+    def _spawn(self, serving: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(serving)
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
 
     def _close(self) -> None:
         self._close_gate()
@@ -321,9 +329,7 @@ class JailSandbox:
         if len(self._connections) + len(self._accepting) >= MAX_CONNECTIONS:
             connection.close()
             return
-        serving = self._loop.create_task(self._serve(connection))
-        self._accepting.add(serving)
-        serving.add_done_callback(self._accepting.discard)
+        self._spawn(self._serve(connection))
 
     async def _serve(self, connection: socket.socket) -> None:
         assert self._guest is not None
