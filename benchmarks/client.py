@@ -121,7 +121,7 @@ def wrk(
 ) -> float:
     """Invocations a second over so many connections that were answered with success.
 
-    Raises `BenchmarkError` if any was cut off or, unless the server `may_refuse`, answered with an error.
+    Raises `BenchmarkError`, unless the server `may_refuse`, if any was cut off or answered with an error.
     """
     script = Path(__file__).with_name(script_name)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
@@ -131,7 +131,8 @@ def wrk(
     rate = re.search(r"Requests/sec: +([\d.]+)", report)
     answered = re.search(r"(\d+) requests in", report)
     refused = re.search(r"Non-2xx or 3xx responses: +(\d+)", report)
-    if rate is None or answered is None or (refused and not may_refuse) or "Socket errors" in report:
+    errors = refused or "Socket errors" in report
+    if rate is None or answered is None or (errors and not may_refuse):
         raise BenchmarkError(f"wrk on port {port} met errors:\n{report}")
     return float(rate[1]) * (1 - int(refused[1]) / int(answered[1]) if refused else 1)
 
