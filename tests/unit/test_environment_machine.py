@@ -383,6 +383,14 @@ def test_a_runtime_that_never_asks_again_is_ended_by_the_functions_timeout() -> 
     assert machine.timer_due(at(3030)) == [Finish(ONE, False), Stop()]
 
 
+def test_a_runtime_that_is_ready_when_all_is_over_hears_nothing() -> None:
+    machine = busy()
+    machine.responded(ONE, 2, at(35))
+    machine.stop_asked(at(36))
+    assert machine.next_asked(at(37)) == []
+    assert machine.state is State.ENDED
+
+
 def test_a_result_after_the_timeout_is_refused() -> None:
     machine = busy()
     machine.timer_due(at(3030))

@@ -204,6 +204,8 @@ class EnvironmentMachine:
                 self.state = State.SETTLING
                 return self._settle(now)
             return self._init_over(now)
+        if self.state is State.ENDED:
+            return []  # it asked before its own end came: a refusal would only be its last words in the log
         raise RuntimeMisbehaved(f"next is not allowed while the environment is {self.state.value}")
 
     def responded(self, request: str, size: int, now: Instant) -> list[Command]:
