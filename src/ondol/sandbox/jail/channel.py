@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 MAX_BYTES = 128 * 1024
@@ -43,3 +45,9 @@ def receive(end: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
             descriptors.frombytes(content[: len(content) - len(content) % _DESCRIPTOR_BYTES])
     message: dict[str, Any] = json.loads(data)
     return message, descriptors.tolist()
+
+
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close what came with a message, or what was sent with one."""
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -108,8 +108,7 @@ class JailDriver:
         others = shared if self._groups is not None else shared[1:]
         gauge = ProcessGauge(shared[0]) if self._groups is None else GroupGauge(self._groups, spec.sandbox)
         self._relay.open(spec.sandbox, tuple(others), bound)
-        for descriptor in others:
-            os.close(descriptor)
+        channel.close_all(others)
         created = JailSandbox(
             spec.sandbox,
             spec.runtime,
@@ -276,8 +275,7 @@ class JailDriver:
         if sandbox is not None:
             sandbox.heard(message, descriptors)
         else:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            channel.close_all(descriptors)
 
     def _refused(self, name: SandboxId, port: int, host: str) -> None:
         sandbox = self._sandboxes.get(name)

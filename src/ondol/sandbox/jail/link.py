@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -97,5 +96,4 @@ class Link:
             if answer is not None and not answer.done():
                 answer.set_result((message, descriptors))
             else:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+                channel.close_all(descriptors)

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from ondol.model.ids import SandboxId
@@ -277,7 +277,7 @@ class JailSandbox:
             # Takes a millisecond, of which nobody waits for any: so long the runtime has nothing to say.
             self._spawn(self._serve_pipes(pipes))
         else:
-            _close_all(pipes)
+            channel.close_all(pipes)
 
     async def _serve_pipes(self, pipes: Ends) -> None:
         assert self._guest is not None
@@ -291,7 +291,7 @@ class JailSandbox:
     def _close(self) -> None:
         self._close_gate()
         if self._pipes is not None:
-            _close_all(self._pipes)
+            channel.close_all(self._pipes)
             self._pipes = None
         if self._output >= 0:
             self._loop.remove_reader(self._output)
@@ -336,11 +336,6 @@ class JailSandbox:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport, _ = await self._loop.connect_accepted_socket(self._guest.connected, connection)
         self._connections.add(transport)
-
-
-def _close_all(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
 
 
 def _shown(program: Program) -> str:

@@ -65,8 +65,7 @@ def serve(control: socket.socket, rehearse: Rehearse) -> Pipes:
                 return init.run({**walls, **message}, descriptors, rehearse)
             # A namespace to fork into cannot be left for another new one: back to our own first.
             namespaces.enter(own_pid_namespace, namespaces.NEW_PID)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        channel.close_all(descriptors)
         _reap()
 
 

@@ -86,8 +86,7 @@ class Commands:
         except OSError as error:
             self._answer(command.get("number"), str(error))
         finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            channel.close_all(descriptors)
 
     def prepared(self, slot: Slot, descriptors: tuple[int, ...]) -> None:
         self._answer(self._preparing.pop(slot.name), "", descriptors)

@@ -175,8 +175,7 @@ class Slot:
             zygote.fork_slot(plan, tuple(given))
             self._zygote = zygote
         finally:
-            for descriptor in given:
-                os.close(descriptor)
+            channel.close_all(given)
 
     def start(self, order: dict[str, Any], then: Callable[[str], None]) -> None:
         """Attach what `order` names and let the runtime go; `then` hears what was wrong, or an empty text."""
@@ -305,8 +304,7 @@ class Slot:
                 self._means.watch.join(self.name, os.dup(shared[0]), os.dup(self._runtime))
             told = (listener, *pipes, self._output, *shared)
             self._listener.prepared(self, told)
-            for descriptor in told:
-                os.close(descriptor)
+            channel.close_all(told)
             self._output = -1
             if self._stopping:
                 self._kill()
@@ -354,8 +352,7 @@ class Slot:
             self._close_control()
         elif "ended" in received[0] or "listed" in received[0]:
             self._heard_end(received[0])
-        for descriptor in received[1] if received is not None else ():
-            os.close(descriptor)
+        channel.close_all(received[1] if received is not None else ())
 
     def _close_control(self) -> None:
         if self._control is not None:
