@@ -38,7 +38,7 @@ def _form(status: int, names: Sequence[str]) -> str:
             raise InvalidResponse(f"{name[:300]!r} is no name of a field")
         if name.lower() in _OURS:
             raise InvalidResponse(f"the server itself decides the field {name!r}")
-    lines = "".join(f"{name}: %s\r\n" for name in (name.replace("%", "%%") for name in names))
+    lines = "".join(f"{name.replace('%', '%%')}: %s\r\n" for name in names)
     return f"HTTP/1.1 {status} {phrase}\r\n{lines}%s\r\n"
 
 

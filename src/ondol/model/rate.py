@@ -19,14 +19,14 @@ class TokenBucket:
 
     def take(self, now: Instant, n: int = 1) -> bool:
         """Take `n` tokens if there are so many."""
-        level = self._level
         elapsed = now - self._updated
         if elapsed > 0:
-            level = min(self._capacity, level + elapsed * self._rate)
+            self._level = min(self._capacity, self._level + elapsed * self._rate)
             self._updated = now
-        left = level - n * SECOND
-        self._level = level if left < 0 else left
-        return left >= 0
+        if self._level < n * SECOND:
+            return False
+        self._level -= n * SECOND
+        return True
 
     def resize(self, capacity: int, per_second: int, now: Instant) -> None:
         """Another rate from now on; what was saved up is kept as far as it fits."""
