@@ -82,7 +82,8 @@ def is_let_in(door: VerifiedDoor, request: Request) -> bool:
 def test_who_signs_as_nearly_all_do_is_recognised(query: str) -> None:
     door = VerifiedDoor(OneCaller(), MonotonicClock())
     for body in (b"", b"{}", bytes(range(256)) * 200):
-        request = plain(body, query)
+        # HTTP libraries add fields that no client signs.
+        request = plain(body, query, accept_encoding="identity", connection="keep-alive")
         signatory = door.recognise(request, body)
         assert signatory is not None
         assert signatory.credential is CREDENTIAL

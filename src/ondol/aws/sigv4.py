@@ -142,11 +142,10 @@ def verify(claim: Claim[Any], signer: Signer, request: Signable, body_sha256: st
     """
     if not -SKEW_MS <= now - claim.signed_at <= claim.good_ms:
         raise _untimely(claim, now)
-    headers, query, known = request.headers, request.query, claim.terms.known_fields
-    if not headers.keys() <= known:
-        for name in headers:
-            if name.startswith("x-amz-") and name not in known:
-                raise InvalidSignature(f"There were headers present in the request which were not signed: {name}")
+    headers, query = request.headers, request.query
+    uncovered = uncovered_field(headers, claim.terms)
+    if uncovered is not None:
+        raise InvalidSignature(f"There were headers present in the request which were not signed: {uncovered}")
     if claim.presigned:
         query = canonical_query([(name, value) for name, value in pairs_of(query) if name != "X-Amz-Signature"])
         body_sha256 = presigned_body(claim.terms.scope.service, body_sha256)
@@ -161,6 +160,14 @@ def verify(claim: Claim[Any], signer: Signer, request: Signable, body_sha256: st
         raise InvalidSignature(WRONG) from missing
     if not (claim.signature.isascii() and hmac.compare_digest(expected, claim.signature)):
         raise InvalidSignature(WRONG)
+
+
+def uncovered_field(headers: Mapping[str, str], terms: Terms) -> str | None:
+    """The name of a field `x-amz-...` that a signature on these terms does not cover, if there is one."""
+    known = terms.known_fields
+    if headers.keys() <= known:
+        return None
+    return next((name for name in headers if name.startswith("x-amz-") and name not in known), None)
 
 
 def scope_of(authorization: str | None) -> Scope:

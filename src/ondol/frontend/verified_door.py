@@ -8,7 +8,7 @@ from hmac import compare_digest
 from ondol.aws.identity import Caller
 from ondol.aws.service_ids import LAMBDA
 from ondol.aws.signing import CONTENT_SHA256, Signer, Terms, canonical_query, pairs_of
-from ondol.aws.sigv4 import SKEW_MS, TOKEN_HEADER, Claim, claim_of, is_presigned, moment_of, read_terms
+from ondol.aws.sigv4 import SKEW_MS, TOKEN_HEADER, Claim, claim_of, is_presigned, moment_of, read_terms, uncovered_field
 from ondol.callers.api import Callers, Key
 from ondol.frontend.rights import operations_of
 from ondol.frontend.verifier import Verifier
@@ -77,10 +77,10 @@ class VerifiedDoor:
         signed_at = moment_of(stamp)
         if signed_at is None or stamp[:8] != signatory.date or TOKEN_HEADER in headers:
             return None
-        digest = sha256(body).hexdigest()
-        if headers.get(CONTENT_SHA256, digest) != digest or not headers.keys() <= signatory.known_fields:
+        if not -SKEW_MS <= self._clock.wall() - signed_at <= SKEW_MS or uncovered_field(headers, signatory) is not None:
             return None
-        if not -SKEW_MS <= self._clock.wall() - signed_at <= SKEW_MS:
+        digest = sha256(body).hexdigest()
+        if headers.get(CONTENT_SHA256, digest) != digest:
             return None
         try:
             expected = signatory.signer.sign(stamp, request, query, digest)
