@@ -95,8 +95,9 @@ def test_bytes_go_both_ways(run: Callable[[Scenario], None]) -> None:
 
 def test_last_words_are_heard_though_nobody_listens_any_more(run: Callable[[Scenario], None]) -> None:
     async def scenario(kept: Kept, pair: PipePair, other: Other) -> None:
+        write = pair.write
         os.close(other.coming)
-        await asyncio.sleep(0.05)  # the loop notices
+        await until(lambda: pair.write is not write)
         pair.write(b"to nobody")
         os.write(other.going, b"last words")
         await until(lambda: kept.heard == b"last words")
@@ -143,6 +144,7 @@ def test_no_descriptor_is_closed_that_is_anothers_by_then(
     run: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close = End.close
+    closed: list[End] = []
 
     def close_later(end: End) -> None:
         """When another thread has taken the number, if it was free."""
@@ -150,11 +152,12 @@ def test_no_descriptor_is_closed_that_is_anothers_by_then(
         close(end)
         for descriptor in opened:
             os.close(descriptor)  # raises if it is closed already
+        closed.append(end)
 
     async def scenario(kept: Kept, pair: PipePair, other: Other) -> None:
         pair.close()
         await kept.over.wait()
-        await asyncio.sleep(0.05)
+        await until(lambda: len(closed) == 2)
         for descriptor in other.theirs:
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.fstat(descriptor)
