@@ -338,9 +338,7 @@ class HttpProtocol(asyncio.Protocol):
     def depart(self) -> None:
         """Called by the outbox."""
         self._departing = False
-        data, self._outgoing = self._outgoing, b""
-        if data:
-            self._transport.write(data)
+        self._send_outgoing()
 
     def _send_outgoing(self) -> None:
         if self._outgoing:
