@@ -286,3 +286,18 @@ def test_a_provisioned_environment_that_is_recalled_is_idle_no_more() -> None:
     assignment.offered(kept, NOW)
     assert assignment.recall_environment(kept.id, 0, NOW) is None
     assert assignment.idle.take(VERSION) is None
+
+
+def test_nothing_is_kept_of_what_a_version_had_provisioned_once_that_is_recalled_and_over() -> None:
+    assignment = ready(1)
+    arrive_provisioned(assignment, "a", 1)
+    assignment.renewed(frozenset(), NOW)
+    assignment.granted(grant(1, 7, OWN), NOW)
+    kept = Environment(EnvironmentId("kept"), WorkerId("w"), VERSION, provisioned=True)
+    assignment.offered(kept, NOW)
+    assert assignment.recall_permits(OWN, 1, owe=True) == {}
+    later = Instant(NOW + SECOND)
+    assignment.renewed(frozenset({7}), later)
+    assert assignment.finished(RequestId("a"), kept, True, later) == [], "its permit is lost, its pool is not"
+    assignment.renewed(frozenset(), later)
+    assert list(assignment._pools) == [POOL], "whose permit is held still"

@@ -168,3 +168,15 @@ def test_what_a_function_has_beyond_a_new_reservation_is_recalled_from_all_its_p
         Recall(ONE, OF_FIRST, 3, True, None),
         Recall(ONE, RESERVED, 3, True, None),
     ]
+
+
+def test_nothing_is_kept_of_functions_that_have_nothing_any_more() -> None:
+    counting = machine(20)
+    counting.reserve(FUNCTION, 6, {FIRST: 2})
+    grants = [granted(counting.asked(1, ONE, pool, 2, NOW)) for pool in (OF_FIRST, RESERVED)]
+    counting.reserve(FUNCTION, None, {})
+    for grant in grants:
+        counting.given_back(grant.id, grant.n)
+    new = machine(20)
+    kept = [name for name, value in vars(counting).items() if isinstance(value, dict) and value != vars(new)[name]]
+    assert kept == []

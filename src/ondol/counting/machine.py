@@ -9,6 +9,7 @@ is left is for all versions, `$LATEST` included (developer guide, "Configuring p
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +23,8 @@ from ondol.model.rate import TokenBucket
 from ondol.model.time import SECOND, Instant
 
 GRANT_TTL = 15 * SECOND
+
+_Counted = TypeVar("_Counted")
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -194,7 +197,7 @@ class CountingMachine:
         if concurrency is not None or pools:
             self._claims[own] = claim
         account = _account(own)
-        self._account_claimed[account] = self._account_claimed.get(account, 0) - before.total + claim.total
+        _add(self._account_claimed, account, claim.total - before.total)
         over = 0 if claim.most is None else self._function_granted.get(own, 0) - claim.most
         own_pools = [pool for pool in self._granted if pool.function == own.function and _account(pool) == account]
         commands = [recall for pool in own_pools for recall in self._recall_excess(pool, over)]
@@ -261,12 +264,10 @@ class CountingMachine:
             del self._grants[id]
 
     def _count(self, pool: Pool, n: int) -> None:
-        self._granted[pool] = self._granted.get(pool, 0) + n
+        _add(self._granted, pool, n)
         if pool.function is not None:
-            function = _of_function(pool)
-            self._function_granted[function] = self._function_granted.get(function, 0) + n
-        account = _account(pool)
-        self._account_granted[account] = self._account_granted.get(account, 0) + n
+            _add(self._function_granted, _of_function(pool), n)
+        _add(self._account_granted, _account(pool), n)
 
     def _recall_excess(self, pool: Pool, over: int = 0) -> list[Command]:
         """What the pool has granted too much, or its function has, by `over`: whoever needs one of these asks again."""
@@ -274,6 +275,15 @@ class CountingMachine:
         if excess <= 0:
             return []
         return [Recall(holder, pool, excess, True, None) for holder in self._holders if self._held(holder, pool)]
+
+
+def _add(counts: dict[_Counted, int], what: _Counted, n: int) -> None:
+    """Nothing is kept of what comes down to none: functions and their versions come and go."""
+    count = counts.get(what, 0) + n
+    if count:
+        counts[what] = count
+    else:
+        counts.pop(what, None)
 
 
 def _account(pool: Pool) -> tuple[AccountId, Region]:

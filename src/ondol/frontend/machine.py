@@ -222,6 +222,7 @@ class Assignment:
                     state.permits.lost(grant)
                 else:
                     state.permits.renewed(grant, now)
+        self._forget_pools(now)
 
     def lost(self, permit: Permit) -> None:
         """A worker says that this permit's grant is dead: nothing is drawn from it any more."""
@@ -258,7 +259,7 @@ class Assignment:
         return commands
 
     def recall_environment(self, id: EnvironmentId, idle_for: int, now: Instant) -> int | None:
-        """As `EnvironmentHolder.recall`."""
+        """As `EnvironmentHolder.recall_environment`."""
         since = self.idle.idle_since(id)
         if since is None:
             if id not in self._in_use:
@@ -337,6 +338,15 @@ class Assignment:
             request, version, _ = state.waiting.popleft()
             commands += self._assign(request, version, permit, now)
         return commands
+
+    def _forget_pools(self, now: Instant) -> None:
+        """Those of which nothing is left: a function's end with it, and a version's with what it had provisioned."""
+        drawn = {permit.pool for permit in self._permits.values()}
+        self._pools = {
+            pool: state
+            for pool, state in self._pools.items()
+            if state.asking or state.waiting or pool in drawn or not state.permits.blank(now)
+        }
 
     def _ask(self, state: _Pool) -> list[Command]:
         if state.asking:

@@ -107,6 +107,10 @@ class PoolPermits:
         """Counting holds this grant no longer."""
         self._grants.pop(grant, None)
 
+    def blank(self, now: Instant) -> bool:
+        """Nothing is held, nor is anything known of the rate that one new to the pool would not have in full."""
+        return not self._grants and (self._rate is None or self._rate.full_at <= now)
+
     @property
     def grants(self) -> list[int]:
         return list(self._grants)
