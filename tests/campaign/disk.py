@@ -15,7 +15,7 @@ import msgspec
 from ondol.model.time import MILLISECOND, SECOND, Clock, WallTime
 from ondol.store.keys import check_message
 from ondol.store.protocol import Message, StoreError
-from ondol.store.waiting import wait
+from ondol.waiting import happens
 
 SLOWEST_WRITE_S = 0.005
 
@@ -119,7 +119,8 @@ class CrashingQueues:
             if messages:
                 return messages
             left_s = (line.waiting[0][0] - now) * MILLISECOND / SECOND if line.waiting and not self._dead else None
-            await wait(line.changed, left_s)
+            line.changed.clear()
+            await happens(line.changed, left_s)
 
     def acknowledge(self, message: Message) -> None:
         if not self._dead:

@@ -1,7 +1,6 @@
 """Events' shell: takes steps out of queues, has them run, and writes what follows from how they ended."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
@@ -33,6 +32,7 @@ from ondol.model.ids import RequestId
 from ondol.model.limits import EventSchedule
 from ondol.model.time import SECOND, Clock
 from ondol.store.protocol import Message, Queues, StoreError
+from ondol.waiting import happens
 
 _log = logging.getLogger(__name__)
 
@@ -92,8 +92,7 @@ class EventsService:
         await self.pause()
         if self._under_way:
             self._nothing_under_way.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nothing_under_way.wait(), timeout_s)
+            await happens(self._nothing_under_way, timeout_s)
         self._closed = True
         if self._aging is not None:
             self._aging.cancel()

@@ -4,7 +4,6 @@ A warm invocation waits for nobody: it is with its worker when `begin` returns, 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -29,6 +28,7 @@ from ondol.model.errors import OndolError, Outcome, PlatformError, TooManyReques
 from ondol.model.ids import EnvironmentId, FrontendId, RequestId, VersionId, WorkerId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
 from ondol.model.time import SECOND, Clock
+from ondol.waiting import happens
 from ondol.worker.api import GrantDead, InvocationHead, NotTaken, PayloadDoor, PayloadSource
 from ondol.worker_manager.api import Environment, NoRoom, StartFailure, WorkerManager
 
@@ -108,8 +108,7 @@ class Invocations:
         """What runs has so long to end, whether or not its client still waits."""
         self._nobody_runs = asyncio.Event()
         if self._running:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nobody_runs.wait(), timeout_s)
+            await happens(self._nobody_runs, timeout_s)
 
     async def close(self) -> None:
         if self._renewing is not None:

@@ -109,7 +109,8 @@ class Server:
             return
         self._all_over = self.loop.create_future()
         try:
-            await asyncio.wait_for(asyncio.shield(self._all_over), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(self._all_over)
         except TimeoutError:
             for connection in list(self._connections):
                 connection.cut()

@@ -20,6 +20,7 @@ from ondol.pollers.batching import PAYLOAD_BYTES, Batching
 from ondol.pollers.broker_events import BrokerMessage, event_of
 from ondol.pollers.filters import Filters
 from ondol.pollers.policy import retry_delay
+from ondol.waiting import happens
 
 if TYPE_CHECKING:
     from ondol.pollers.broker_queue import BrokerQueue, Deliveries
@@ -68,7 +69,7 @@ class BrokerPoller:
         failures = 0
         while not self._stopping.is_set():
             if await self._invoker.describe(self._mapping.function, self._mapping.qualifier) is None:
-                await self._pause(_LOOK_AGAIN_S)
+                await happens(self._stopping, _LOOK_AGAIN_S)
                 continue
             try:
                 async with self._queue.consume(self._mapping.batch_size, self._wake.set) as deliveries:
@@ -76,10 +77,10 @@ class BrokerPoller:
                     batches = await self._hand_on(deliveries)
             except (RemoteUnavailable, SourceRefused) as error:
                 self._complain(error)
-                await self._pause(_LOOK_AGAIN_S)
+                await happens(self._stopping, _LOOK_AGAIN_S)
             else:
                 failures = 1 if batches else failures + 1
-                await self._pause(retry_delay(failures) / SECOND)
+                await happens(self._stopping, retry_delay(failures) / SECOND)
 
     async def _hand_on(self, deliveries: "Deliveries") -> int:
         """Batch by batch, until one fails or it is time to stop; how many went well."""
@@ -112,7 +113,7 @@ class BrokerPoller:
             if batch := batching.take(self._clock.now()):
                 return batch
             due_at = batching.due_at
-            await self._until_woken(None if due_at is None else (due_at - self._clock.now()) / SECOND)
+            await happens(self._wake, None if due_at is None else (due_at - self._clock.now()) / SECOND)
         return None
 
     async def _is_for_the_function(self, message: BrokerMessage, deliveries: "Deliveries") -> bool:
@@ -126,20 +127,6 @@ class BrokerPoller:
             await deliveries.drop(message)
             return False
         return True
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
-
-    async def _until_woken(self, seconds: float | None) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
 
     def _complain(self, error: Exception) -> None:
         """Once, until it works again."""

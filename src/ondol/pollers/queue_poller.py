@@ -18,6 +18,7 @@ from ondol.pollers.group_order import GroupOrder
 from ondol.pollers.policy import reported_failures, retry_delay
 from ondol.pollers.queue import RECEIVE_MESSAGES, Message, Queue, event_of
 from ondol.pollers.scaling import PollerScaling, scale_of
+from ondol.waiting import happens
 
 _LOOK_AGAIN_S = 1.0
 """How often a function that is missing, and a server that failed, are looked for."""
@@ -96,11 +97,7 @@ class QueuePoller:
         waits = [(at - now) / SECOND for at in moments if at is not None and at > now]
         if most_s is not None:
             waits.append(most_s)
-        try:
-            async with asyncio.timeout(max(0.001, min(waits)) if waits else None):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await happens(self._wake, max(0.001, min(waits)) if waits else None)
 
     async def _receive(self) -> None:
         messages: list[Message] = []
@@ -178,12 +175,8 @@ class QueuePoller:
                 return answer
             attempts += 1
             self._scaling.throttled()
-            try:
-                async with asyncio.timeout(retry_delay(attempts) / SECOND):
-                    await self._stopping.wait()
+            if await happens(self._stopping, retry_delay(attempts) / SECOND):
                 return answer
-            except TimeoutError:
-                continue
 
     # The queue
 

@@ -21,6 +21,7 @@ from ondol.pollers.shards import Position, PositionKind
 from ondol.pollers.stream_events import first_failure, payload_of, state_of
 from ondol.pollers.streams import PAGE_RECORDS, Page, Stream
 from ondol.store.protocol import StoreError
+from ondol.waiting import happens
 
 _POLL_S = 0.25
 """Between reads that find nothing: Kinesis allows five a second for each shard."""
@@ -117,7 +118,7 @@ class ShardReader:
             keeping.cancel()
             await asyncio.wait({keeping})
         while not await self._write() and not self._stopping.is_set():
-            await self._rest(_RETRY_S)
+            await happens(self._stopping, _RETRY_S)
         if self._finished():
             self._on_finished(self._shard)
 
@@ -127,12 +128,12 @@ class ShardReader:
         while not self._stopping.is_set() and not self._ended:
             page = await self._read()
             if page is None:
-                await self._rest(_RETRY_S)
+                await happens(self._stopping, _RETRY_S)
                 continue
             self._take(page)
             await self._notify()
             if not page.records and not self._ended:
-                await self._rest(_POLL_S)
+                await happens(self._stopping, _POLL_S)
             async with self._changed:
                 await self._changed.wait_for(lambda: len(self._progress) < _HELD_RECORDS or self._stopping.is_set())
 
@@ -279,8 +280,3 @@ class ShardReader:
                 self._changed,
             ):
                 await self._changed.wait()
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from ondol.aws.remote import RemoteError, RemoteUnavailable
 from ondol.background import Background
@@ -10,6 +9,7 @@ from ondol.pollers.checkpoints import Checkpoint
 from ondol.pollers.shard_reader import ShardReader, StreamParts
 from ondol.pollers.shards import Beginning, Shard, begin, first_position, past_end, readable
 from ondol.store.protocol import StoreError
+from ondol.waiting import happens
 
 _LIST_S = 5.0
 """How often it is looked whether there are other shards."""
@@ -37,7 +37,7 @@ class StreamPoller:
     async def start(self) -> None:
         """As `Pollers.start`: once this returns, every shard that there is has its place to be read from."""
         while not await self._tried(fresh=True):
-            await self._rest()
+            await happens(self._stopping, _RETRY_S)
         self._background.spawn(self._run())
 
     async def stop(self) -> None:
@@ -49,18 +49,11 @@ class StreamPoller:
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LIST_S):
-                    await self._look.wait()
+            await happens(self._look, _LIST_S)
             self._look.clear()
             if not self._stopping.is_set() and not await self._tried(fresh=False):
-                await self._rest()
+                await happens(self._stopping, _RETRY_S)
                 self._look.set()
-
-    async def _rest(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_RETRY_S):
-                await self._stopping.wait()
 
     async def _tried(self, fresh: bool) -> bool:
         try:

@@ -12,7 +12,6 @@ Driver ──▶ SimulatedSandbox ──▶ Runtime ──▶ Behaviour     what
 """
 
 import asyncio
-import contextlib
 import json
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from ondol.sandbox.driver import Capabilities, Exit, Guest, SlotSpec, StartSpec,
 from ondol.sandbox.errors import SandboxError, SandboxGone
 from ondol.sandbox.limits import UnpackLimits
 from ondol.sandbox.simulated_process import Answer, Die, Phase, Process, Raise, request
+from ondol.waiting import happens
 
 SIGTERM = 15
 KILLED = 9
@@ -211,8 +211,7 @@ class SimulatedSandbox:
         if self._runtime is not None:
             self._runtime.end(Exit(signal=SIGTERM if grace_s > 0 else KILLED))
         if extensions_s and any(extension.alive for extension in self._extensions.values()):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._extensions_ended.wait(), extensions_s)
+            await happens(self._extensions_ended, extensions_s)
         for extension in self._extensions.values():
             extension.end(Exit(signal=KILLED))
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ import heapq
 from ondol.model.time import SECOND, Clock, Instant
 from ondol.store.keys import check_message
 from ondol.store.protocol import Message
-from ondol.store.waiting import wait
+from ondol.waiting import happens
 
 
 class _Line:
@@ -43,7 +43,8 @@ class MemoryQueues:
                 self._taken.update((message.id, message) for message in messages)
                 return messages
             left_s = (line.waiting[0][0] - self._clock.now()) / SECOND if line.waiting else None
-            await wait(line.changed, left_s)
+            line.changed.clear()
+            await happens(line.changed, left_s)
 
     def acknowledge(self, message: Message) -> None:
         self._taken.pop(message.id, None)

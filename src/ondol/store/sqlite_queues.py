@@ -11,7 +11,7 @@ from ondol.store.keys import check_message
 from ondol.store.message_writes import AcknowledgeWrite, Line, PurgeWrite, PutBackWrite, PutWrite
 from ondol.store.protocol import Message
 from ondol.store.sqlite import SqliteStore
-from ondol.store.waiting import wait
+from ondol.waiting import happens
 
 READ_BYTES = 131_072
 """So much, or one message, is read in one breath: bodies are read on the loop."""
@@ -48,7 +48,8 @@ class SqliteQueues:
             if messages:
                 return messages
             left_s = None if due is None else (due - self._clock.wall()) * MILLISECOND / SECOND
-            await wait(line.changed, left_s)
+            line.changed.clear()
+            await happens(line.changed, left_s)
 
     def acknowledge(self, message: Message) -> None:
         self._store.submit(AcknowledgeWrite(line=self._line(message.queue), id=message.id))

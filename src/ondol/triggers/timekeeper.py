@@ -4,7 +4,6 @@ It looks at the clock again every few seconds, since people and machines set it.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -14,6 +13,7 @@ from ondol.model.errors import PlatformError
 from ondol.model.time import Clock, WallTime
 from ondol.triggers.agenda import Agenda
 from ondol.triggers.occurrences import Timing, next_occurrence
+from ondol.waiting import happens
 
 _LONGEST_SLEEP_S = 10.0
 _AGAIN_MS = 5_000
@@ -89,8 +89,7 @@ class Timekeeper:
             self._changed.clear()
             at = self._agenda.next
             sleep_s = _LONGEST_SLEEP_S if at is None else (at - self._clock.wall()) / 1000
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(max(0.0, sleep_s), _LONGEST_SLEEP_S))
+            await happens(self._changed, min(sleep_s, _LONGEST_SLEEP_S))
 
     async def _act(self, timed: Timed, place: Place) -> None:
         now = self._clock.wall()
