@@ -104,6 +104,8 @@ def test_a_merge_key_is_followed() -> None:
         ("!If [IsRed, yes-it-is, no]", "yes-it-is"),
         ("!If [IsBlue, x, !If [Both, a, b]]", "b"),
         ("!Base64 abc", "YWJj"),
+        ("!Length [a, !Ref P]", 2),
+        ("!ToJsonString {a: !Ref P, b: [1]}", '{"a":"red","b":[1]}'),
         ("!Ref Hello", "shop-Hello"),
         ("!GetAtt Hello.Arn", "arn:aws:lambda:us-east-1:000000000000:function:shop-Hello"),
         ("!Sub '${Hello.Arn}:x'", "arn:aws:lambda:us-east-1:000000000000:function:shop-Hello:x"),
@@ -478,7 +480,7 @@ Resources:
       Handler: a.b
       Runtime: python3.11
       VpcConfig: {SubnetIds: []}
-      DeploymentPreference: {Type: Canary}
+      InlineCode: x = 1
       Events:
         Alexa: {Type: AlexaSkill}
         Get:
@@ -498,13 +500,12 @@ Resources:
         (2, "Hooks: ondol does not serve this section"),
         (4, "Globals.StateMachine: ondol does not serve it"),
         (6, "Flow: ondol does not serve AWS::Serverless::StateMachine"),
+        (8, "Resources.Hello.Properties has CodeUri and InlineCode: one is enough"),
         (14, "Resources.Hello.Properties.VpcConfig: ondol does not serve it"),
-        (15, "Resources.Hello.Properties.DeploymentPreference: ondol does not serve it"),
         (17, "Resources.Hello.Properties.Events.Alexa: ondol does not serve events of type AlexaSkill"),
         (20, "Resources.Hello.Properties.Events.Get.Properties.Auth: ondol does not serve it"),
         (23, "Ref Nowhere: there is no such parameter or resource"),
         (26, "Resources.Topic.Properties.DataProtectionPolicy: ondol does not serve it"),
-        (27, "Resources.Half.Properties must have CodeUri or InlineCode"),
         (27, "Resources.Half.Properties must have Runtime"),
     ]
 
@@ -512,8 +513,9 @@ Resources:
 def test_a_template_says_that_it_is_sams() -> None:
     with pytest.raises(TemplateRefused, match="must have Transform"):
         plan_of("Resources: {}", STACK, {})
-    with pytest.raises(TemplateRefused, match="LanguageExtensions"):
-        plan_of("Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]", STACK, {})
+    with pytest.raises(TemplateRefused, match="Transform Mine: ondol does not serve it"):
+        plan_of("Transform: [Mine, AWS::Serverless-2016-10-31]", STACK, {})
+    assert plan_of("Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]", STACK, {}).steps == ()
 
 
 def test_two_routes_of_one_path_are_refused() -> None:

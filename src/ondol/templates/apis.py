@@ -18,8 +18,9 @@ IMPLICIT_STAGE = "Prod"
 
 _NOTHING_HERE = (
     *("Name", "Description", "Tags", "PropagateTags", "FailOnWarnings", "EndpointConfiguration", "OpenApiVersion"),
-    *("TracingEnabled", "AlwaysDeploy"),
+    *("TracingEnabled", "AlwaysDeploy", "AccessLogSetting", "AccessLogSettings"),
 )
+_STAGE_SETTINGS = ("MethodSettings", "DefaultRouteSettings", "RouteSettings")
 _VARIABLE = re.compile(r"\{[^}]*\}")
 _CORS = ("AllowMethods", "AllowHeaders", "AllowOrigins", "ExposeHeaders")
 
@@ -67,6 +68,10 @@ def api_steps(making: Making, resource: Resource) -> list[Step]:
         "routes": _routes(making, resource),
     }
     properties.without_effect(*_NOTHING_HERE)
+    if properties.without_effect(*_STAGE_SETTINGS):
+        making.remark(
+            f"Settings of {resource.id}'s stage make no difference: ondol neither logs, caches nor throttles."
+        )
     properties.finish()
     name = f"{making.stack.name}-{resource.id}"
     return [Step(resource.id, Kind.API, name, members, resource.line, after=resource.after, retain=resource.retain)]

@@ -4,13 +4,14 @@ Source: CloudFormation user guide, "Intrinsic function reference", "Condition fu
 """
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ondol.templates.document import Items, Section
 from ondol.templates.problems import Problems
-from ondol.templates.values import ABSENT, UNKNOWN, Attribute, Joined, Text, Unknown, joined, shown
+from ondol.templates.values import ABSENT, UNKNOWN, Attribute, Joined, Text, Unknown, attributes_in, joined, shown
 
 NO_VALUE = "AWS::NoValue"
 
@@ -49,6 +50,8 @@ class Evaluation:
             "Fn::If": self._if,
             "Fn::FindInMap": self._find_in_map,
             "Fn::Base64": self._base64,
+            "Fn::Length": self._length,
+            "Fn::ToJsonString": self._to_json,
         }
         self._tests: dict[str, Callable[[Any, int], bool]] = {
             "Fn::Equals": self._equals,
@@ -197,6 +200,16 @@ class Evaluation:
                 return self._wrong(line, f"Fn::FindInMap: there is no {'.'.join(map(str, names))}")
             found = found[name]
         return self.value(found, line)
+
+    def _length(self, node: Any, line: int) -> Any:
+        value = self.value(node, line)
+        return len(value) if isinstance(value, list) else self._wrong(line, "Fn::Length has a list")
+
+    def _to_json(self, node: Any, line: int) -> Any:
+        value = self.value(node, line)
+        if not isinstance(value, dict | list) or any(True for _ in attributes_in(value)):
+            return self._wrong(line, "Fn::ToJsonString has an object or a list that is known before anything is made")
+        return json.dumps(value, separators=(",", ":"))
 
     def _base64(self, node: Any, line: int) -> Any:
         value = self.value(node, line)

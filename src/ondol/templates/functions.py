@@ -9,7 +9,7 @@ from ondol.templates.events import event_steps
 from ondol.templates.made_function import MadeFunction, permission
 from ondol.templates.making import LOGICAL_TAG, STACK_TAG, Making, Resource
 from ondol.templates.properties import Properties
-from ondol.templates.sources import code_at
+from ondol.templates.sources import HERE, code_at
 from ondol.templates.steps import Code, Inline, Kind, Step, StoredCode
 from ondol.templates.values import Attribute, Text, joined
 
@@ -88,6 +88,10 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
         steps += event_steps(making, function, event_id, event)
     if properties.without_effect(*_ROLES):
         making.remark("Policies and roles are not enforced: a function may do here what its role may not on AWS.")
+    if properties.without_effect("DeploymentPreference"):
+        making.remark(
+            "DeploymentPreference makes no difference: an alias moves at once, and no hook or alarm is asked."
+        )
     properties.without_effect(*_DEPLOYMENT)
     properties.finish()
     return steps
@@ -124,9 +128,11 @@ def _members(making: Making, resource: Resource, properties: Properties, *, imag
 def _code(properties: Properties) -> Code | None:
     inline: Text | None = properties.text("InlineCode")
     code: Code | None = code_at(properties, "CodeUri", build=True)
-    if (inline is None) == (code is None):
-        properties.wrong(f"{properties.place} must have CodeUri or InlineCode", properties.line)
-    return Inline(inline) if inline is not None else code
+    if inline is not None and code is not None:
+        properties.wrong(f"{properties.place} has CodeUri and InlineCode: one is enough", properties.line)
+    if inline is not None:
+        return Inline(inline)
+    return HERE if code is None and "CodeUri" not in properties else code
 
 
 def _image(properties: Properties) -> Code | None:

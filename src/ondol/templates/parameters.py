@@ -13,6 +13,8 @@ from ondol.templates.problems import Problems
 
 _TEXT, _NUMBER, _NUMBERS, _TEXTS = "String", "Number", "List<Number>", "CommaDelimitedList"
 _KNOWN = frozenset({_TEXT, _NUMBER, _NUMBERS, _TEXTS, "List<String>"})
+_OF_AWS = re.compile(r"(List<)?AWS::(EC2|Route53)::[A-Za-z:]+>?")
+"""Names of what is on AWS: nobody looks here whether it is there."""
 
 
 def pseudo_parameters(stack: Stack) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def parameter_values(declared: Section, given: Mapping[str, str], problems: Prob
         if not isinstance(parameter, Section) or "Type" not in parameter:
             problems.add(line, f"Parameters.{name} must be an object with a Type")
             continue
-        if parameter["Type"] not in _KNOWN:
+        if parameter["Type"] not in _KNOWN and not _OF_AWS.fullmatch(str(parameter["Type"])):
             problems.add(
                 parameter.line_of("Type"), f"Parameters.{name}: ondol has no parameters of type {parameter['Type']}"
             )
@@ -52,7 +54,7 @@ def parameter_values(declared: Section, given: Mapping[str, str], problems: Prob
 
 def _value(name: str, parameter: Section, text: str, line: int, problems: Problems) -> Any:
     kind = parameter["Type"]
-    listed = kind in {_NUMBERS, _TEXTS, "List<String>"}
+    listed = kind == _TEXTS or kind.startswith("List<")
     texts = [part.strip() for part in text.split(",")] if listed else [text]
     for each in texts:
         reason = _unfit(parameter, kind, each)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ondol.templates import apis, functions, layers, stores
+from ondol.templates import apis, functions, layers, stores, unmade
 from ondol.templates.document import Items, Section, read
 from ondol.templates.evaluation import Evaluation
 from ondol.templates.making import Making, Resource, Stack
@@ -21,6 +21,8 @@ from ondol.templates.triggers import notification_steps
 from ondol.templates.values import attributes_in
 
 SERVERLESS = "AWS::Serverless-2016-10-31"
+_EXTENSIONS = "AWS::LanguageExtensions"
+"""More functions; those that `evaluation` has not are refused where they stand."""
 
 _SECTIONS = frozenset(
     {
@@ -31,17 +33,11 @@ _SECTIONS = frozenset(
 _GLOBALS = {"Function": functions.TYPE, "Api": apis.REST, "HttpApi": apis.HTTP, "SimpleTable": stores.SIMPLE_TABLE}
 _GLOBALS |= {"LayerVersion": layers.TYPE}
 _MEMBERS = frozenset(
-    {"Type", "Properties", "Condition", "DependsOn", "Metadata", "DeletionPolicy", "UpdateReplacePolicy"}
-)
-_ROLE = "AWS::IAM::Role"
-_POLICIES = frozenset(
     {
-        *(_ROLE, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"),
-        "AWS::SNS::TopicPolicy",
+        *("Type", "Properties", "Condition", "DependsOn", "Metadata", "DeletionPolicy", "UpdateReplacePolicy"),
+        "Connectors",
     }
 )
-"""Resources that only say who may do what, which nobody asks here."""
-
 _STORES = frozenset({stores.QUEUE, stores.TOPIC, stores.TABLE, stores.BUCKET, stores.SIMPLE_TABLE})
 
 _Reference = Callable[[Making, Resource, str | None], Any]
@@ -51,6 +47,7 @@ _REFERENCES: Mapping[str, _Reference] = {
     apis.REST: apis.api_reference,
     apis.HTTP: apis.api_reference,
     **dict.fromkeys(_STORES, stores.store_reference),
+    **dict.fromkeys(unmade.UNMADE, unmade.unmade_reference),
 }
 
 
@@ -169,10 +166,6 @@ class _Planning:
         resource = self._making.resources.get(id)
         if resource is None:
             return self._generated(id, attribute)
-        if resource.type == _ROLE:
-            stack = self._making.stack
-            name = f"{stack.name}-{id}"
-            return {None: name, "Arn": f"arn:{stack.partition}:iam::{stack.account}:role/{name}"}.get(attribute)
         refer = _REFERENCES.get(resource.type)
         if refer is None:
             return None
@@ -209,8 +202,8 @@ class _Planning:
             return apis.api_steps(self._making, resource)
         if resource.type in _STORES:
             return stores.store_steps(self._making, resource)
-        if resource.type in _POLICIES:
-            self._making.remark(f"{resource.id} is not made: who may do what to the services beside, nobody asks here.")
+        if resource.type in unmade.UNMADE:
+            self._making.remark(unmade.remark_of(resource))
         else:
             self._problems.add(resource.line, f"{resource.id}: ondol does not serve {resource.type}")
         return []
@@ -242,7 +235,7 @@ def _require_transform(document: Section, problems: Problems) -> None:
     transforms = document.get("Transform", [])
     named = transforms if isinstance(transforms, list) else [transforms]
     for each in named:
-        if each != SERVERLESS:
+        if each not in {SERVERLESS, _EXTENSIONS}:
             problems.add(document.line_of("Transform"), f"Transform {each}: ondol does not serve it")
     if SERVERLESS not in named:
         problems.add(document.line_of("Transform"), f"a template must have Transform: {SERVERLESS}")

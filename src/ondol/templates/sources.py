@@ -8,6 +8,10 @@ from ondol.templates.properties import Properties
 from ondol.templates.steps import Folder, StoredCode
 from ondol.templates.values import UNKNOWN
 
+HERE = Folder(PurePath(), build=True)
+"""Where the template is: the code of a function that says nothing of it (CloudFormation user guide, "Upload local
+artifacts to an S3 bucket with the AWS CLI")."""
+
 
 def code_at(properties: Properties, name: str, *, build: bool, within: str = "") -> Folder | StoredCode | None:
     """What CodeUri or ContentUri says: a path, `s3://bucket/key`, or an object with Bucket and Key; None if nothing."""

@@ -47,6 +47,11 @@ _TABLE = (
     *("AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema", "LocalSecondaryIndexes"),
     *("OnDemandThroughput", "ProvisionedThroughput", "SSESpecification", "TableClass"),
 )
+_BUCKET_NOTHING_HERE = (
+    *("PublicAccessBlockConfiguration", "BucketEncryption", "OwnershipControls", "AccessControl"),
+    "LoggingConfiguration",
+)
+_BUCKET_RULES = ("CorsConfiguration", "LifecycleConfiguration")
 _STREAM = "StreamSpecification"
 _TYPES = {"String": "S", "Number": "N", "Binary": "B"}
 
@@ -55,7 +60,10 @@ def store_reference(making: Making, resource: Resource, attribute: str | None) -
     """What Ref and Fn::GetAtt say of one; None for what they do not."""
     if resource.type == BUCKET:
         name = _name(making, resource)
-        return {None: name, "Arn": f"arn:{making.stack.partition}:s3:::{name}"}.get(attribute)
+        said = {None: name, "Arn": f"arn:{making.stack.partition}:s3:::{name}"}
+        said |= {"DomainName": f"{name}.s3.amazonaws.com"}
+        said |= {"RegionalDomainName": f"{name}.s3.{making.stack.region}.amazonaws.com"}
+        return said.get(attribute)
     told = _SAID[resource.type].get(attribute)
     if told is not None:
         return Attribute(resource.id, told)
@@ -72,6 +80,8 @@ def store_steps(making: Making, resource: Resource) -> list[Step]:
         SIMPLE_TABLE: _simple_table,
         BUCKET: _bucket,
     }[resource.type](properties)
+    if resource.type == BUCKET and properties.without_effect(*_BUCKET_RULES):
+        making.remark(f"Rules of {resource.id} for web pages and for the age of objects make no difference.")
     tags = _tags(properties)
     properties.without_effect(_NAMES[resource.type][0])
     properties.finish()
@@ -145,7 +155,7 @@ def _simple_table(properties: Properties) -> tuple[Kind, dict[str, Any]]:
 
 
 def _bucket(properties: Properties) -> tuple[Kind, dict[str, Any]]:
-    properties.without_effect("PublicAccessBlockConfiguration", "BucketEncryption", "OwnershipControls")
+    properties.without_effect(*_BUCKET_NOTHING_HERE)
     versioning = properties.object("VersioningConfiguration")
     return Kind.BUCKET, {} if versioning is None else {"VersioningConfiguration": versioning}
 

@@ -56,6 +56,7 @@ def _rule(
         own.finish()
     given: dict[str, Any] = {each: properties.text(each) for each in ("Input", "InputPath")}
     given |= {each: properties.object(each) for each in ("InputTransformer", "RetryPolicy")}
+    given |= _dead_letters(properties)
     target |= {member: value for member, value in given.items() if value is not None}
     members = {"State": _state(properties), "Description": properties.text("Description", ""), **rule}
     bus = rule.get("EventBusName")
@@ -75,6 +76,7 @@ def _schedule_2(making: Making, function: MadeFunction, id: str, properties: Pro
     role = f"arn:{stack.partition}:iam::{stack.account}:role/{stack.name}-{id}Role"
     target: dict[str, Any] = {"Arn": arn_of(making, function), "RoleArn": properties.text("RoleArn", role)}
     given = {"Input": properties.text("Input"), "RetryPolicy": properties.object("RetryPolicy")}
+    given |= _dead_letters(properties)
     target |= {member: value for member, value in given.items() if value is not None}
     members = {member: properties.known(member) for member in _SCHEDULED}
     if members["ScheduleExpression"] is None:
@@ -138,6 +140,16 @@ def _sns(making: Making, function: MadeFunction, id: str, properties: Properties
 
 def _statement(service: str, source: Text) -> dict[str, Any]:
     return {"Action": "lambda:InvokeFunction", "Principal": service, "SourceArn": source}
+
+
+def _dead_letters(properties: Properties) -> dict[str, Any]:
+    """The queue for what the function cannot have. SAM would make one where only its Type is said; ondol does not."""
+    config = properties.inside("DeadLetterConfig")
+    if config is None:
+        return {}
+    arn = config.text("Arn", required=True)
+    config.finish()
+    return {"DeadLetterConfig": {"Arn": arn}}
 
 
 def _state(properties: Properties) -> Any:
