@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from lambda_calls import ABSENT, answer, arn, not_found, refusal
+from lambda_calls import ABSENT, answer, arn, invalid, not_found, refusal
 from test_access import signed
 
 from ondol_process import OndolProcess, create
@@ -109,6 +109,8 @@ def test_a_configuration_is_created_shown_changed_and_deleted(ondol: OndolProces
         client.update_function_url_config(FunctionName=function, AuthType="AWS_IAM", InvokeMode="RESPONSE_STREAM")
     )
     assert (updated["AuthType"], updated["InvokeMode"], updated["Cors"]) == ("AWS_IAM", "RESPONSE_STREAM", cors)
+    assert "Cors" not in client.update_function_url_config(FunctionName=function, Cors={})
+    assert "Cors" not in client.get_function_url_config(FunctionName=function)
     assert answer(client.delete_function_url_config(FunctionName=function), 204) == {}
     gone = not_found("The resource you requested does not exist.")
     assert refusal(lambda: client.get_function_url_config(FunctionName=function)) == gone
@@ -142,6 +144,11 @@ def test_what_a_configuration_cannot_be_for(client: Any, function: str) -> None:
     assert refusal(lambda: create_url(function, Qualifier="dead")) == none
     assert refusal(lambda: client.list_function_url_configs(FunctionName=nobody)) == none
     assert refusal(lambda: client.update_function_url_config(FunctionName=nobody)) == none
+    assert refusal(lambda: client.update_function_url_config(FunctionName=function, Qualifier="dead")) == none
+    gone = not_found("The resource you requested does not exist.")
+    assert refusal(lambda: client.update_function_url_config(FunctionName=function, Qualifier="live")) == gone
+    text = "You can't leave AllowOrigins as empty when Cors is enabled."
+    assert refusal(lambda: create_url(function, Cors={"AllowMethods": ["GET"]})) == invalid(text)
     for qualifier in ("1", "$LATEST"):
         status, error = refusal(lambda qualifier=qualifier: create_url(function, Qualifier=qualifier))
         assert (status, error["Error"]["Code"]) == (400, "ValidationException")

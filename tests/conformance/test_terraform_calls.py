@@ -314,6 +314,8 @@ def test_a_url_is_applied_planned_changed_and_destroyed(provider: Provider, func
     assert provider.read_url(function) == applied
     changed = provider.update_url(function, {"AuthType": "AWS_IAM", "InvokeMode": "RESPONSE_STREAM"})
     assert changed == applied | {"AuthType": "AWS_IAM", "InvokeMode": "RESPONSE_STREAM"}
+    # A block that was deleted from the file is sent as an empty one, and must not be read back.
+    assert "Cors" not in provider.update_url(function, {"Cors": {}})
     provider.delete_url(function)
     again = provider.create_url(function, {"AuthType": "NONE", "InvokeMode": "BUFFERED"})
     assert "Cors" not in again

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ondol.control.policy import check_shared
 from ondol.control.records import FunctionRecord, UrlRecord
-from ondol.model.errors import ResourceConflict, ResourceNotFound
+from ondol.model.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey
 from ondol.model.function_url import Cors, FunctionUrl
 from ondol.model.time import WallTime
@@ -44,6 +44,7 @@ def stable_id(secret: str, name: str, length: int) -> str:
 
 
 def new_url(id: str, parameters: Mapping[str, Any], now: WallTime) -> UrlRecord:
+    """Raises `InvalidParameterValue`."""
     return _changed(UrlRecord(id, parameters["AuthType"], now, now), parameters)
 
 
@@ -63,7 +64,9 @@ def with_new_url(record: FunctionRecord, key: FunctionKey, label: str, url: UrlR
 def with_changed_url(
     record: FunctionRecord, label: str, parameters: Mapping[str, Any], now: WallTime
 ) -> FunctionRecord:
-    """Raises `ResourceNotFound`."""
+    """Raises `ResourceNotFound`, `InvalidParameterValue`."""
+    if label != LATEST and label not in record.aliases:
+        raise missing_function()
     url = replace(_changed(url_of(record, label), parameters), modified=now)
     return replace(record, urls={**record.urls, label: url})
 
@@ -116,9 +119,21 @@ def _changed(url: UrlRecord, parameters: Mapping[str, Any]) -> UrlRecord:
     return replace(
         url,
         auth_type=parameters.get("AuthType", url.auth_type),
-        cors=url.cors if cors is None else msgspec.convert(cors, Cors),
+        cors=url.cors if cors is None else _cors(cors),
         invoke_mode=parameters.get("InvokeMode", url.invoke_mode),
     )
+
+
+def _cors(given: Mapping[str, Any]) -> Cors | None:
+    """An empty one takes away what was set: so tools remove it, and then it is not shown any more.
+
+    Raises `InvalidParameterValue`, with a recorded text.
+    """
+    if not given:
+        return None
+    if not given.get("AllowOrigins"):
+        raise InvalidParameterValue("You can't leave AllowOrigins as empty when Cors is enabled.")
+    return msgspec.convert(given, Cors)
 
 
 def _arn(key: FunctionKey, label: str) -> str:
