@@ -83,6 +83,11 @@ def test_an_update_of_the_configuration_leaves_what_it_does_not_name(client: Any
     assert emptied["Environment"] == {"Variables": {}}
 
 
+def test_an_environment_without_variables_leaves_them(client: Any, function: str) -> None:
+    update(client, function, Environment={"Variables": {"KEY": "value"}})
+    assert update(client, function, Environment={})["Environment"] == {"Variables": {"KEY": "value"}}
+
+
 def test_an_invocation_sees_what_was_updated(client: Any, name: str) -> None:
     code = "import os\ndef h(event, context): return [os.environ.get('KEY'), context.memory_limit_in_mb, __name__]"
     create(client, name, code)
@@ -104,12 +109,13 @@ def test_what_no_environment_can_notice_keeps_the_warm_ones(client: Any, name: s
     ("steps", "shown"),
     [
         ([{"LogFormat": "JSON"}, {"SystemLogLevel": "DEBUG"}], ["JSON", "INFO", "DEBUG"]),
-        ([{"LogFormat": "JSON", "ApplicationLogLevel": "ERROR"}, {"LogFormat": "JSON"}], ["JSON", "ERROR", "INFO"]),
+        ([{"LogFormat": "JSON", "ApplicationLogLevel": "ERROR"}, {"LogFormat": "JSON"}], ["JSON", "INFO", "INFO"]),
+        ([{"LogFormat": "JSON", "LogGroup": "/mine"}, {"LogFormat": "Text"}], ["Text", None, None]),
         ([{"LogFormat": "JSON"}, {"LogGroup": "/mine"}], ["JSON", "INFO", "INFO"]),
         ([{"LogFormat": "JSON"}, {"LogFormat": "Text"}], ["Text", None, None]),
     ],
 )
-def test_a_partial_logging_config_keeps_or_fills_up_the_rest(
+def test_a_logging_config_is_whole_with_its_format_and_partial_without(
     client: Any, function: str, steps: list[dict[str, str]], shown: list[str | None]
 ) -> None:
     for step in steps:

@@ -328,7 +328,7 @@ def test_logging_in_json_has_levels_and_in_text_has_none() -> None:
             "SystemLogLevel": "WARN",
             "LogGroup": "/mine",
         }
-        assert await logging(world, LogFormat="Text") == {"LogFormat": "Text", "LogGroup": "/mine"}
+        assert await logging(world, LogFormat="Text") == {"LogFormat": "Text", **group}
         with pytest.raises(InvalidParameterValue):
             await logging(world, SystemLogLevel="WARN")
 

@@ -44,7 +44,7 @@ def first_settings(name: str, parameters: Mapping[str, Any], code: NewCode | New
         role=parameters["Role"],
         code=CodeDigest(""),
         code_size=0,
-        logs=LogSettings(f"/aws/lambda/{name}"),
+        logs=_default_logs(name),
         tenancy=parameters.get("TenancyConfig", {}).get("TenantIsolationMode"),
     )
     config = parameters.get("DurableConfig")
@@ -59,6 +59,9 @@ def merged(settings: Settings, parameters: Mapping[str, Any]) -> Settings:
     for member, change in _CHANGES.items():
         if member in parameters:
             settings = change(settings, parameters[member])
+    if "LoggingConfig" in parameters:
+        logs = _changed_logs(settings.logs, parameters["LoggingConfig"], parameters["FunctionName"])
+        settings = replace(settings, logs=logs)
     check_snap_start(settings)
     return settings
 
@@ -107,7 +110,10 @@ def _image_config(settings: Settings, value: Mapping[str, Any]) -> Settings:
 
 
 def _environment(settings: Settings, value: Mapping[str, Any]) -> Settings:
-    variables = dict(value.get("Variables") or {})
+    """Without `Variables` those that were set stay: only an empty map takes them away."""
+    if "Variables" not in value:
+        return replace(settings, environment=settings.environment or {})
+    variables = dict(value["Variables"])
     reserved = [name for name in variables if name in RESERVED_VARIABLES]
     if reserved:
         raise InvalidParameterValue(
@@ -120,17 +126,26 @@ def _environment(settings: Settings, value: Mapping[str, Any]) -> Settings:
     return replace(settings, environment=variables)
 
 
-def _logs(settings: Settings, value: Mapping[str, Any]) -> Settings:
-    """JSON has levels, which begin at INFO; Text has none (developer guide, "Advanced logging controls")."""
-    before = settings.logs
+def _default_logs(function: str) -> LogSettings:
+    return LogSettings(f"/aws/lambda/{function}")
+
+
+def _changed_logs(before: LogSettings, value: Mapping[str, Any], function: str) -> LogSettings:
+    """JSON has levels, which begin at INFO; Text has none (developer guide, "Advanced logging controls").
+
+    A configuration that says its format is taken for whole, the group's default included; else what it does not say
+    stays. So tools that reset a function's logging find it reset, which was seen on AWS.
+    """
+    if "LogFormat" in value:
+        before = _default_logs(function)
     group = value.get("LogGroup", before.group)
     if value.get("LogFormat", before.format) == "JSON":
         application = value.get("ApplicationLogLevel", before.application_level or "INFO")
         system = value.get("SystemLogLevel", before.system_level or "INFO")
-        return replace(settings, logs=LogSettings(group, "JSON", application, system))
+        return LogSettings(group, "JSON", application, system)
     if any(level in value for level in _LEVELS):
         raise InvalidParameterValue(f"{' and '.join(_LEVELS)} can be set only when LogFormat is JSON.")
-    return replace(settings, logs=LogSettings(group))
+    return LogSettings(group)
 
 
 def _first_durable(config: Mapping[str, Any]) -> DurableSettings:
@@ -164,7 +179,6 @@ _CHANGES: dict[str, Callable[[Settings, Any], Settings]] = {
     "EphemeralStorage": lambda settings, value: replace(settings, tmp_mb=value["Size"]),
     "Environment": _environment,
     "ImageConfig": _image_config,
-    "LoggingConfig": _logs,
     "Architectures": lambda settings, value: replace(settings, architecture=value[0]),
     "TracingConfig": lambda settings, value: replace(settings, tracing=value.get("Mode", settings.tracing)),
     "KMSKeyArn": lambda settings, value: replace(settings, kms_key=value or None),

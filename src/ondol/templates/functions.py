@@ -101,7 +101,8 @@ def _members(making: Making, resource: Resource, properties: Properties, *, imag
     given: dict[str, Any] = {member: properties.text(name) for name, member in _TEXTS.items()}
     given |= {member: properties.number(name) for name, member in _NUMBERS.items()}
     given |= {name: properties.object(name) for name in _OBJECTS}
-    given["Environment"] = properties.object("Environment")
+    environment = properties.object("Environment")
+    given["Environment"] = None if environment is None else {"Variables": {}, **environment}
     given["Architectures"] = properties.items("Architectures") or None
     given["Layers"] = properties.items("Layers") or None
     given["Role"] = properties.text("Role") or role_arn(making, resource.id)
