@@ -259,6 +259,14 @@ def test_duplicates_are_named() -> None:
             "Member must not be null.",
         ),
         (TABLE, {"StartingPosition": "AT_TIMESTAMP"}, f"Unsupported starting position for arn type: {TABLE}"),
+        (TABLE, {"StartingPositionTimestamp": 1}, "Timestamp only valid with StartingPosition AT_TIMESTAMP"),
+        (
+            STREAM,
+            {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": -1},
+            "Received Exception while reading from provided stream. "
+            "class java.lang.Long can not be converted to a Timestamp",
+        ),
+        (QUEUE, {"StartingPosition": "LATEST"}, "StartingPosition is not valid for SQS event sources."),
         (
             STREAM,
             {"DestinationConfig": {"OnSuccess": {"Destination": QUEUE}}},

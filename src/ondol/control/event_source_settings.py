@@ -20,9 +20,9 @@ from ondol.pollers.sources import Kind, Source, parse_source
 _QUEUE_BATCH = 10
 _STREAM_BATCH = 100
 
+_POSITION = ("StartingPosition", "StartingPositionTimestamp")
 _STREAM_ONLY = (
-    "StartingPosition",
-    "StartingPositionTimestamp",
+    *_POSITION,
     "ParallelizationFactor",
     "BisectBatchOnFunctionError",
     "MaximumRecordAgeInSeconds",
@@ -88,7 +88,9 @@ def changed_mapping(mapping: EventSourceMapping, parameters: Mapping[str, Any]) 
 
 def _refuse_unserved(parameters: Mapping[str, Any]) -> None:
     for member, feature in _UNSERVED.items():
-        if parameters.get(member):
+        # Tools take settings away by empty lists.
+        value = parameters.get(member)
+        if any(value.values()) if isinstance(value, Mapping) else value:
             raise InvalidParameterValue(f"{member} cannot be set: ondol does not have {feature} yet.")
 
 
@@ -121,10 +123,17 @@ def _position(source: Source, parameters: Mapping[str, Any]) -> StreamSettings:
             "Member must not be null."
         )
     at = parameters.get("StartingPositionTimestamp")
+    if at is not None and position != "AT_TIMESTAMP":
+        raise InvalidParameterValue("Timestamp only valid with StartingPosition AT_TIMESTAMP")
     if source.kind is Kind.DYNAMODB and position == "AT_TIMESTAMP":
         raise InvalidParameterValue(f"Unsupported starting position for arn type: {parameters['EventSourceArn']}")
-    if (position == "AT_TIMESTAMP") != (at is not None):  # unconfirmed
-        raise InvalidParameterValue("StartingPositionTimestamp is required with AT_TIMESTAMP, and with nothing else.")
+    if at is None and position == "AT_TIMESTAMP":  # unconfirmed
+        raise InvalidParameterValue("StartingPositionTimestamp is required with StartingPosition AT_TIMESTAMP.")
+    if at is not None and at < 0:
+        raise InvalidParameterValue(
+            "Received Exception while reading from provided stream. "
+            "class java.lang.Long can not be converted to a Timestamp"
+        )
     return StreamSettings(starting_position=position, starting_at=at)
 
 
@@ -158,6 +167,8 @@ def _changed_broker(broker: BrokerSettings, given: Mapping[str, Any]) -> BrokerS
 
 
 def _with_settings(mapping: EventSourceMapping, source: Source, given: Mapping[str, Any]) -> EventSourceMapping:
+    if source.kind is Kind.SQS and not given.keys().isdisjoint(_POSITION):
+        raise InvalidParameterValue("StartingPosition is not valid for SQS event sources.")
     for member in _NOT_OF[source.kind] + _OF_OTHERS:
         if given.get(member):
             raise _unsupported(member)
@@ -233,8 +244,8 @@ def _checked(mapping: EventSourceMapping, source: Source) -> EventSourceMapping:
     stream, queue = mapping.stream, mapping.queue
     if source.fifo and mapping.batch_size > _QUEUE_BATCH:  # unconfirmed
         raise InvalidParameterValue("Maximum batch size must be less than or equal to 10 for FIFO queues.")
-    if source.fifo and mapping.window_s:  # unconfirmed
-        raise InvalidParameterValue("Batching window is not supported for FIFO queues.")
+    if source.fifo and mapping.window_s:
+        raise InvalidParameterValue("Batching window is not supported for FIFO queues")
     if queue is not None and mapping.batch_size > _QUEUE_BATCH and not mapping.window_s:
         raise InvalidParameterValue(
             "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
