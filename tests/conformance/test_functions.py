@@ -1,5 +1,6 @@
 """Create, get, list and delete functions, as boto3 sees them."""
 
+import base64
 import re
 import urllib.request
 from typing import Any
@@ -307,6 +308,14 @@ def test_all_versions_are_listed_with_their_own_arns(ondol: OndolProcess) -> Non
     pages = client.get_paginator("list_functions").paginate(FunctionVersion="ALL", PaginationConfig={"PageSize": 3})
     ends = [item["FunctionArn"].split(":function:")[1] for page in pages for item in page["Functions"]]
     assert ends == ["a:$LATEST", "a:1", "b:$LATEST", "b:1"]
+
+
+@pytest.mark.parametrize("marker", ["9" * 5000, "x" * 600], ids=["digits", "letters"])
+def test_a_marker_that_is_longer_than_any_is_refused(client: Any, name: str, marker: str) -> None:
+    create(client, name, "")
+    for call in (client.list_versions_by_function, client.list_aliases):
+        error = refusal(lambda call=call: call(FunctionName=name, Marker=base64.b64encode(marker.encode()).decode()))
+        assert error == invalid("The provided marker is not valid.")
 
 
 def test_a_marker_that_nobody_gave_out_is_refused(client: Any) -> None:

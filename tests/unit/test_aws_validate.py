@@ -255,6 +255,12 @@ def test_what_the_model_lacks_is_ignored_and_null_is_absent() -> None:
     assert send("POST", "/2015-03-31/functions/f/versions", b"null") == {"FunctionName": "f"}
 
 
+@pytest.mark.parametrize("moment", [1e306, 10**25, -1e300, "1e306", "nan", "-inf", "tomorrow"])
+def test_a_moment_that_no_clock_shows_can_not_be_read(moment: Any) -> None:
+    with pytest.raises(SerializationFailed, match="can not be converted to milliseconds since epoch"):
+        send("POST", "/2015-03-31/event-source-mappings", {"FunctionName": "f", "StartingPositionTimestamp": moment})
+
+
 def test_numbers_in_a_query_are_numbers() -> None:
     assert send("GET", "/2015-03-31/functions", query="MaxItems=5")["MaxItems"] == 5
     with pytest.raises(SerializationFailed, match="STRING_VALUE can not be converted to an Integer"):

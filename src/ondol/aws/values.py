@@ -23,6 +23,9 @@ Reader = Callable[[Any], Any]
 
 _ARTICLED = {"string": "a String", "integer": "an Integer", "long": "a Long", "double": "a Double", "float": "a Float"}
 
+_NO_MOMENT = "STRING_VALUE can not be converted to milliseconds since epoch"
+_FARTHEST_S = 1 << 53
+"""Seconds from 1970, either way, up to which milliseconds are told exactly and fit everywhere."""
 
 _PIECE = 1 << 18
 """Characters, in whole groups of four; about half a millisecond's work."""
@@ -107,11 +110,11 @@ def _boolean(value: Any) -> bool:
 
 
 def _timestamp(value: Any) -> int:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return round(value * 1000)
     if isinstance(value, str):
         return _timestamp_text(value)
-    raise refuse(value, "milliseconds since epoch")
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _FARTHEST_S:
+        raise refuse(value, "milliseconds since epoch")
+    return round(value * 1000)
 
 
 def _blob(value: Any) -> bytes:
@@ -146,13 +149,19 @@ def _boolean_text(text: str) -> bool:
 
 def _timestamp_text(text: str) -> int:
     try:
-        return round(float(text) * 1000)
-    except (ValueError, OverflowError):
-        pass
+        seconds = float(text)
+    except ValueError:
+        return _iso8601(text)
+    if not abs(seconds) <= _FARTHEST_S:  # nor is NaN
+        raise SerializationFailed(_NO_MOMENT)
+    return round(seconds * 1000)
+
+
+def _iso8601(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SerializationFailed("STRING_VALUE can not be converted to milliseconds since epoch") from error
+        raise SerializationFailed(_NO_MOMENT) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)

@@ -11,6 +11,9 @@ from ondol.model.errors import InvalidParameterValue
 PAGE_ITEMS = 50
 """The most that one page has, whatever is asked for (API reference, ListFunctions)."""
 
+_LONGEST_POSITION = 512
+"""Characters; a longer marker is none of ours."""
+
 Item = TypeVar("Item")
 
 
@@ -18,9 +21,16 @@ def start(parameters: Mapping[str, Any]) -> str:
     """The position that the page begins with; "" is the beginning. Raises `InvalidParameterValue`."""
     marker = parameters.get("Marker", "")
     try:
-        return base64.b64decode(marker.encode(), altchars=b"-_", validate=True).decode()
+        position = base64.b64decode(marker.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
-        raise InvalidParameterValue("The provided marker is not valid.") from None
+        raise _invalid() from None
+    if len(position) > _LONGEST_POSITION:
+        raise _invalid()
+    return position
+
+
+def _invalid() -> InvalidParameterValue:
+    return InvalidParameterValue("The provided marker is not valid.")
 
 
 def page(
