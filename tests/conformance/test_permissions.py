@@ -153,6 +153,11 @@ def test_what_is_not_there(client: Any, function: str) -> None:
     assert refusal(lambda: add(client, function, Qualifier="7")) == absent
     absent = not_found(f"Cannot find alias arn: {arn(function, 'dead')}")
     assert refusal(lambda: add(client, function, Qualifier="dead")) == absent
+    absent = not_found(f"Function not found: {arn(function, 'no-$-alias')}")
+    assert refusal(lambda: add(client, function, Qualifier="no-$-alias")) == absent
+    gone = not_found("The resource you requested does not exist.")
+    for qualifier in ("7", "dead"):
+        assert refusal(lambda at=qualifier: client.get_policy(FunctionName=function, Qualifier=at)) == gone
 
 
 def test_a_policy_has_an_end(client: Any, function: str) -> None:

@@ -48,7 +48,7 @@ def label_of(key: FunctionKey, record: FunctionRecord, qualifier: str | None) ->
     label = qualifier or LATEST
     if label == LATEST or label in record.versions or label in record.aliases:
         return label
-    if label.isdecimal():
+    if label.isdecimal() or "$" in label:  # which no alias has
         raise not_found(key, label)
     raise ResourceNotFound(f"Cannot find alias arn: {key.arn}:{label}")
 

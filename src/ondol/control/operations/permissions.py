@@ -108,8 +108,9 @@ class PermissionOperations:
         await self._holders.announce(key)
 
     def _shown(self, key: FunctionKey, qualifier: str | None) -> Answer:
+        """Of a version or alias that is not there no more is told than of one that has no policy."""
         record = existing(key, self._registry.catalog.get(key)).record
-        label = label_of(key, record, qualifier)
+        label = qualifier or LATEST
         return {"Policy": policy_of(record, label), "RevisionId": revision_of(record, label)}
 
 
