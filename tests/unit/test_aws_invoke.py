@@ -1,5 +1,6 @@
 """The fast way of reading an Invoke, and the payload that comes with it."""
 
+import base64
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondol.aws.identity import Caller
-from ondol.aws.invoke import InvocationType, InvokeParameters
+from ondol.aws.invoke import InvocationType, InvokeParameters, client_context_of
 from ondol.aws.json_fault import find_fault
 from ondol.aws.payload import check_payload
 from ondol.aws.wire import LambdaWire
@@ -212,3 +213,11 @@ def test_what_the_decoder_refuses_has_a_fault(payload: bytes, at: int, inserted:
     except ValueError:
         valid = False
     assert (find_fault(broken) is None) == valid
+
+
+@given(st.dictionaries(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=5)))
+def test_a_client_context_is_the_same_json_in_a_header(context: dict[str, Any]) -> None:
+    for text in (json.dumps(context), json.dumps(context, ensure_ascii=False, indent="\t")):
+        carried = client_context_of(base64.b64encode(text.encode(errors="replace")).decode())
+        assert carried.isascii() and carried.isprintable()
+        assert json.loads(carried) == json.loads(text.encode(errors="replace"))

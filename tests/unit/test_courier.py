@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from signatures import verify_signed
 
 from ondol.aws.remote import Remote
@@ -129,6 +130,17 @@ def test_an_entry_that_a_bus_refuses_is_not_delivered() -> None:
     refusal = b'{"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "Not now."}]}'
     with pytest.raises(NotDelivered, match=r"Not now\. \(InternalFailure\)"):
         send(delivery(BUS), lambda _: refusal)
+
+
+def test_what_is_nested_too_deeply_for_an_event_is_not_delivered() -> None:
+    async def main() -> None:
+        clock = SystemClock()
+        own = Own()
+        courier = AwsCourier(Remote(Endpoints(), OWN, clock), Endpoints(), own, own, lambda: "id")
+        await courier.send(replace(delivery(BUS), body='{"responsePayload":' + "[" * 1200 + "]" * 1200 + "}"))
+
+    with pytest.raises(NotDelivered, match="nested too deeply"):
+        asyncio.run(main())
 
 
 def test_an_object_is_named_after_function_and_time() -> None:

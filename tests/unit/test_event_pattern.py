@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ondol.model.event_pattern import EventPattern, InvalidPattern, parse_pattern
+from ondol.model.event_pattern import DEEPEST, EventPattern, InvalidPattern, parse_pattern
 
 
 def matches(accepted: list[Any], value: Any) -> bool:
@@ -138,6 +138,19 @@ def test_a_field_may_be_named_like_the_operator() -> None:
 def test_what_is_no_pattern_is_refused(text: str) -> None:
     with pytest.raises(InvalidPattern):
         EventPattern(parse_pattern(text))
+
+
+def test_what_is_nested_deeply_is_matched_or_refused_and_nothing_else() -> None:
+    event: Any = "x"
+    for _ in range(950):
+        event = [event]
+    assert EventPattern({"a": ["x"]}).matches({"a": event})
+    pattern: dict[str, Any] = {"a": ["x"]}
+    for _ in range(DEEPEST - 1):
+        pattern = {"a": pattern}
+    assert not EventPattern(pattern).matches({"a": event})
+    with pytest.raises(InvalidPattern, match="within one another"):
+        EventPattern({"a": pattern})
 
 
 def test_no_text_makes_a_wildcard_slow() -> None:

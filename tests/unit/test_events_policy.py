@@ -137,6 +137,7 @@ def test_error_messages_and_results_may_be_anything() -> None:
         (b"not json", "not json", "not json"),
         (b"\xff", "\ufffd", "\ufffd"),
         (b"[]", [], "[]"),
+        (b"[" * 1200, "[" * 1200, "[" * 1024),
         (b'{"errorMessage": "' + b"x" * 5000 + b'"}', {"errorMessage": "x" * 5000}, "x" * 1024),
     ):
         decision = decide(Failed("1", payload), settings)
@@ -193,5 +194,7 @@ def test_a_trace_header_is_kept_and_a_strange_one_does_no_harm() -> None:
     for trace in ("", "nonsense", "Lineage=", "Lineage=::,a:b,c:-1,:3", "Root=1;Lineage=a:999999999999", "a=\n;b=1"):
         again = passed_on(replace(EVENT, trace=trace))
         assert times_passed(again, FUNCTION) == 1 and "\n" not in again
+    for trace in ("Root=%ED%95%9C", "Root=%0D%0AX", "\ud55c=1", "Root=1-\xa0x"):
+        assert passed_on(replace(EVENT, trace=trace)).startswith("Root=1-65937d25-"), "a header can carry it"
     long = "Lineage=" + ",".join(f"{number:08x}:1" for number in range(1000))
     assert len(passed_on(replace(EVENT, trace=long))) < 1000

@@ -116,6 +116,7 @@ def test_who_registers_learns_its_identifier_and_whose_extension_it_is() -> None
         ("", {"Name": "x"}, "InvalidRequestFormat"),
         ("[1]", {"Name": "x"}, "InvalidRequestFormat"),
         ('{"events": [7]}', {"Name": "x"}, "InvalidRequestFormat"),
+        ('{"a": ' + "[" * 1200, {"Name": "x"}, "InvalidRequestFormat"),
         ("{}", {"Name": "bad"}, "Extension.RegistrationClosed"),
     ],
 )

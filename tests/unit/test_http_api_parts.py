@@ -287,8 +287,9 @@ def test_a_rest_api_needs_no_member_and_takes_no_other() -> None:
     for result in unheard:
         with pytest.raises(ResultMalformed):
             rest(result)
-    with pytest.raises(ResultMalformed):
-        decode_rest_result(b"no json", False)
+    for text in (b"no json", b"[" * 1200):
+        with pytest.raises(ResultMalformed):
+            decode_rest_result(text, False)
 
 
 def test_values_of_both_kinds_of_headers_are_merged() -> None:

@@ -132,10 +132,15 @@ def test_what_is_no_response(result: bytes) -> None:
         decode_result(result)
 
 
+def test_what_is_nested_too_deeply_to_be_read_is_the_body() -> None:
+    deep = b"[" * 1200 + b"]" * 1200
+    assert decode_result(deep) == HttpResult(200, [PLAIN], deep)
+
+
 def test_a_prelude() -> None:
     assert decode_prelude(b"{}") == (200, [("Content-Type", "application/octet-stream")])
     status, fields = decode_prelude(b'{"statusCode": 404, "headers": {"content-type": "a/b"}, "cookies": ["c=d"]}')
     assert (status, fields) == (404, [("content-type", "a/b"), ("Set-Cookie", "c=d")])
-    for malformed in (b"", b"[]", b'{"statusCode": "?"}'):
+    for malformed in (b"", b"[]", b'{"statusCode": "?"}', b"[" * 1200):
         with pytest.raises(ResultMalformed):
             decode_prelude(malformed)

@@ -82,6 +82,7 @@ def test_a_batch_is_cut_by_its_bytes() -> None:
         (b'{"batchItemFailures": [{"foo": "a"}]}', None),
         (b'{"batchItemFailures": "a"}', None),
         (b'{"batchItemFailures": ["a"]}', None),
+        (b'{"a": ' + b"[" * 1200, None),
     ],
 )
 def test_what_a_report_says(result: bytes, failed: set[str] | None) -> None:

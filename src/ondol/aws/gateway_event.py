@@ -168,7 +168,7 @@ def _short(text: str) -> str:
 def _members(payload: bytes) -> dict[str, Any]:
     try:
         result = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ResultMalformed("the result is not JSON") from error
     if not isinstance(result, dict):
         raise ResultMalformed("the result is not a JSON object")

@@ -138,7 +138,7 @@ def decode_result(payload: bytes, content_type: str = JSON) -> HttpResult:
     """
     try:
         result = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         prelude, end, body = payload.partition(PRELUDE_END)
         if not end:
             return HttpResult(200, [("Content-Type", JSON)], payload)
@@ -156,7 +156,7 @@ def decode_prelude(text: bytes) -> tuple[int, Fields]:
     """Status and fields that come before a streamed body. Raises `ResultMalformed`."""
     try:
         prelude = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ResultMalformed("the prelude is not JSON") from error
     if not isinstance(prelude, dict):
         raise ResultMalformed("the prelude is not a JSON object")
@@ -195,8 +195,11 @@ def _fields(result: Mapping[str, Any], content_type: str) -> Fields:
 
 
 def _encoded(value: Any) -> bytes:
-    """A text as it is, all else as JSON without spaces."""
-    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+    """A text as it is, all else as JSON without spaces. Raises `ResultMalformed` for what is nested too deeply."""
+    try:
+        return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+    except RecursionError as error:
+        raise ResultMalformed("it is nested too deeply") from error
 
 
 def text_of(body: bytes, content_type: str) -> str | None:

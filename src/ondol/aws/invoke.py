@@ -6,6 +6,7 @@ recognise, so that there is one set of errors.
 
 import base64
 import binascii
+import re
 from enum import Enum
 
 import msgspec
@@ -54,6 +55,22 @@ TYPES: dict[str | None, InvocationType] = {
     **{t.value: t for t in InvocationType},
 }
 TAILS: dict[str | None, bool] = {None: False, "None": False, "Tail": True}
+
+
+_NOT_PLAIN = re.compile("[^ -~]")
+
+
+def client_context_of(text: str) -> str:
+    """What a checked client context says, as a field of a header can carry it: the same JSON on one line, in ASCII."""
+    return _NOT_PLAIN.sub(_plain, base64.b64decode(text).decode())
+
+
+def _plain(character: re.Match[str]) -> str:
+    """Of JSON: between values there may be control characters, inside of texts any but these."""
+    if character[0] < " ":
+        return " "
+    units = character[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def check_client_context(text: str) -> str:

@@ -48,18 +48,21 @@ class AwsCourier:
             await self._tell_subscribers(delivery)
 
     async def _put(self, delivery: Delivery) -> None:
-        entry = BusEntry(
-            SOURCE,
-            detail_type(delivery),
-            msgspec.json.decode(delivery.body),
-            (delivery.destination, delivery.source),
-            delivery.at,
-            delivery.trace,
-        )
         try:
+            entry = BusEntry(
+                SOURCE,
+                detail_type(delivery),
+                msgspec.json.decode(delivery.body),
+                (delivery.destination, delivery.source),
+                delivery.at,
+                delivery.trace,
+            )
             await self._buses.put(delivery.destination, entry)
         except OndolError as error:
             raise NotDelivered(str(error)) from error
+        except RecursionError as error:
+            # What a function answers is looked at no deeper than a record has it.
+            raise NotDelivered("it is nested too deeply to be an event") from error
 
     async def _tell_subscribers(self, delivery: Delivery) -> None:
         """The topic's server has it; functions that subscribe are ondol's."""

@@ -39,9 +39,10 @@ def passed_on(event: Event) -> str:
 
 
 def _fields(trace: str) -> dict[str, str]:
-    """The header's parts by name; SDKs send it percent-encoded, in part."""
-    parts = (part.strip().partition("=") for part in unquote(trace).split(";"))
-    return {name: value for name, equals, value in parts if equals and name.isalnum() and value.isprintable()}
+    """The header's parts by name, as far as a header can carry them; SDKs send it percent-encoded, in part."""
+    parts = (part.strip() for part in unquote(trace).split(";"))
+    pairs = (part.partition("=") for part in parts if part.isascii() and part.isprintable())
+    return {name: value for name, equals, value in pairs if equals and name.isalnum()}
 
 
 def _counts(fields: dict[str, str]) -> dict[str, int]:

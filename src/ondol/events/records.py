@@ -152,7 +152,7 @@ def _error(condition: Condition, last: Failed | Refused | None) -> tuple[int | N
         case Failed(_, payload):
             try:
                 return 200, str(msgspec.json.decode(payload)["errorMessage"])
-            except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, KeyError):
                 return 200, payload.decode(errors="replace")
 
 

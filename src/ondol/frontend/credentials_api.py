@@ -63,7 +63,7 @@ class CredentialsApi:
 def _wanted(body: bytes) -> tuple[AccountId, str | None, frozenset[Right]]:
     try:
         wanted = msgspec.json.decode(body, type=_Wanted)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameterValue(f"The request is not understood: {error}.") from error
     if not _ACCOUNT.fullmatch(wanted.account):
         raise InvalidParameterValue(f"An account has twelve digits; {wanted.account!r} is none.")

@@ -109,7 +109,7 @@ async def _read(request: Request) -> _Asked:
         asked = msgspec.json.decode(await request.body.read(_LARGEST_REQUEST), type=_Asked)
     except BodyTooLarge as error:
         raise RequestEntityTooLarge(f"Request must be smaller than {_LARGEST_REQUEST} bytes") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameterValue(f"The request is not understood: {error}.") from error
     if asked.port is not None and not 0 <= asked.port < 1 << 16:
         raise InvalidParameterValue(f"{asked.port} is no port.")

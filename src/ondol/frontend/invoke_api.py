@@ -4,11 +4,17 @@ Source: API reference, of these three. The warm path of ondol: an invocation who
 is here, of a function whose view is held, is with its worker before `serve` returns.
 """
 
-import base64
 from collections.abc import Awaitable
 
 from ondol.aws.identity import Caller
-from ondol.aws.invoke import ASYNC_OPERATION, OPERATION, STREAM_OPERATION, InvocationType, InvokeParameters
+from ondol.aws.invoke import (
+    ASYNC_OPERATION,
+    OPERATION,
+    STREAM_OPERATION,
+    InvocationType,
+    InvokeParameters,
+    client_context_of,
+)
 from ondol.aws.payload import check_payload
 from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
@@ -102,7 +108,7 @@ class InvokeApi:
             len(payload),
             WholePayload(payload),
             answer(self._wire, response, request_id, target.version.version),
-            base64.b64decode(context).decode() if context is not None else None,
+            client_context_of(context) if context is not None else None,
             request.headers.get(TRACE_HEADER),
             parameters.tail,
             parameters.stream,

@@ -56,7 +56,7 @@ def _resource(signatory: Signatory, match: Match, request: Request) -> str:
     if name is None and match.operation == "CreateFunction":
         try:
             name = msgspec.json.decode(request.body.whole or b"", type=_Named).FunctionName
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             name = None
     caller = signatory.caller
     try:

@@ -18,6 +18,9 @@ import msgspec
 _OR = "$or"
 _ABSENT: Mapping[str, Any] = {}
 
+DEEPEST = 100
+"""Objects within one another in a pattern: matching takes a few calls within one another for each."""
+
 Test = Callable[[Any], bool]
 """Of one leaf of an event: a string, number, boolean or null."""
 
@@ -65,7 +68,7 @@ class EventPattern:
 
     def __init__(self, pattern: Mapping[str, Any]) -> None:
         """Raises `InvalidPattern`."""
-        self._fields = _compile_fields(pattern, "the pattern")
+        self._fields = _compile_fields(pattern, "the pattern", DEEPEST)
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Whether this event, as decoded from JSON, is let through."""
@@ -84,23 +87,28 @@ def parse_pattern(text: str | bytes) -> dict[str, Any]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for element in value:
-            yield from _leaves(element)
-    elif not isinstance(value, dict):
-        yield value
+    """In order. However deeply a sender has nested lists, no call is."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += reversed(one)
+        elif not isinstance(one, dict):
+            yield one
 
 
-def _compile_fields(pattern: Mapping[str, Any], where: str) -> _Fields:
+def _compile_fields(pattern: Mapping[str, Any], where: str, deep: int) -> _Fields:
     if not pattern:
         raise InvalidPattern(f"{where} is empty")
+    if not deep:
+        raise InvalidPattern(f"it has more than {DEEPEST} objects within one another")
     named: list[tuple[str, _Leaf | _Fields]] = []
     alternatives: list[tuple[_Fields, ...]] = []
     for name, wanted in pattern.items():
         if name == _OR and _are_alternatives(wanted):
-            alternatives.append(tuple(_compile_fields(fields, f"an alternative in {where}") for fields in wanted))
+            alternatives.append(tuple(_compile_fields(each, f"an alternative in {where}", deep - 1) for each in wanted))
         elif isinstance(wanted, dict):
-            named.append((name, _compile_fields(wanted, name)))
+            named.append((name, _compile_fields(wanted, name, deep - 1)))
         elif isinstance(wanted, list):
             named.append((name, _compile_leaf(wanted, name)))
         else:

@@ -96,7 +96,7 @@ def parse_policy(document: str) -> Policy:
     """Raises `PolicyMalformed`."""
     try:
         policy = msgspec.json.decode(document)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise PolicyMalformed("it is not JSON") from error
     if not isinstance(policy, dict):
         raise PolicyMalformed("it is not a JSON object")

@@ -36,10 +36,11 @@ def reported_failures(result: bytes, identifiers: Sequence[str]) -> set[str] | N
     """
     try:
         report = _REPORTS.decode(result) if result else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None if _is_object(result) else set()
     failures = [item.identifier for item in report.items or ()] if report is not None else []
-    if any(not isinstance(failure, str) or failure not in set(identifiers) for failure in failures):
+    sent = set(identifiers)
+    if any(not isinstance(failure, str) or failure not in sent for failure in failures):
         return None
     return set(failures)
 

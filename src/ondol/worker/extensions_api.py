@@ -170,7 +170,7 @@ class _Registration(msgspec.Struct):
 def _events(body: bytes) -> list[str]:
     try:
         return msgspec.json.decode(body, type=_Registration).events or []
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ExtensionRefused("InvalidRequestFormat", str(error)) from error
 
 

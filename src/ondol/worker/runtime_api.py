@@ -280,5 +280,5 @@ def _error_type(request: Request, payload: bytes) -> str:
         return named
     try:
         return msgspec.json.decode(payload, type=_ErrorBody).errorType
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return UNKNOWN_REASON

@@ -49,5 +49,5 @@ def _read(document: bytes, shape: Any) -> Any:
     """Raises `InvalidParameterValue`."""
     try:
         return msgspec.json.decode(document, type=shape)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameterValue(f"The document cannot be read: {error}.") from error
