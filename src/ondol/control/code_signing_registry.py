@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from ondol.control.code_signing import (
     CODE_SIGNING,
@@ -12,11 +13,9 @@ from ondol.control.code_signing import (
     encode_code_signing,
     read_code_signing_key,
 )
-from ondol.model.errors import Outcome, PlatformError
 from ondol.model.ids import AccountId, Region
-from ondol.store.protocol import RevisionConflict, Store, StoreError
-
-_ATTEMPTS = 10
+from ondol.store.compare_and_set import repeated
+from ondol.store.protocol import Store
 
 DecideConfig = Callable[[CodeSigningRecord | None], CodeSigningRecord | None]
 """Given a configuration as it is, what it is to be; None where there is or shall be none. It may be asked twice."""
@@ -42,15 +41,7 @@ class CodeSigningRegistry:
     async def change(self, key: CodeSigningKey, decide: DecideConfig) -> CodeSigningRecord | None:
         """Write what `decide` wants; the answer is durable. Raises what `decide` raises, and `PlatformError`."""
         async with self._lock:
-            try:
-                for _ in range(_ATTEMPTS):
-                    try:
-                        return await self._change(key, decide)
-                    except RevisionConflict:
-                        await self._reload(key)
-            except StoreError as error:
-                raise PlatformError(f"{key.arn} was not changed: {error}", Outcome.NOT_STARTED) from error
-        raise PlatformError(f"{key.arn} was not changed: somebody else keeps changing it", Outcome.NOT_STARTED)
+            return await repeated(key.arn, partial(self._change, key, decide), partial(self._reload, key))
 
     async def clear(self) -> None:
         """Delete every configuration of every account. Raises `PlatformError`."""

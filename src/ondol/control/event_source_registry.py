@@ -5,17 +5,16 @@ Knows keys and revisions, and nothing of what the records mean.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from weakref import WeakValueDictionary
 
 from ondol.control.event_sources import MAPPINGS, MappingRecord, decode_mapping, encode_mapping, mapping_key
-from ondol.model.errors import Outcome, PlatformError
 from ondol.model.ids import AccountId, Region
-from ondol.store.protocol import RevisionConflict, Store, StoreError
+from ondol.store.compare_and_set import repeated
+from ondol.store.protocol import Store
 
 DecideMapping = Callable[[MappingRecord | None], MappingRecord | None]
 """Given a mapping as it is, what it is to be; None where there is none, or shall be none. It may be asked twice."""
-
-_ATTEMPTS = 10
 
 
 class EventSourceRegistry:
@@ -45,26 +44,18 @@ class EventSourceRegistry:
 
     async def create(self, record: MappingRecord) -> None:
         """Durable once this returns. Raises `PlatformError`."""
-        await self._repeated(record.mapping.id, mapping_key(record.mapping), lambda _: record)
+        await self.change(record, lambda _: record)
 
     async def change(self, record: MappingRecord, decide: DecideMapping) -> MappingRecord | None:
         """Write what `decide` wants; the answer is durable. Raises what `decide` raises, and `PlatformError`."""
-        return await self._repeated(record.mapping.id, mapping_key(record.mapping), decide)
-
-    async def _repeated(self, mapping_id: str, key: str, decide: DecideMapping) -> MappingRecord | None:
+        mapping_id, key = record.mapping.id, mapping_key(record.mapping)
         lock = self._locks.setdefault(mapping_id, asyncio.Lock())
         async with lock:
-            try:
-                for _ in range(_ATTEMPTS):
-                    try:
-                        return await self._change(mapping_id, key, decide)
-                    except RevisionConflict:
-                        await self._reload(mapping_id, key)
-            except StoreError as error:
-                raise PlatformError(
-                    f"the mapping {mapping_id} was not changed: {error}", Outcome.NOT_STARTED
-                ) from error
-        raise PlatformError(f"the mapping {mapping_id} was not changed: it keeps changing", Outcome.NOT_STARTED)
+            return await repeated(
+                f"the mapping {mapping_id}",
+                partial(self._change, mapping_id, key, decide),
+                partial(self._reload, mapping_id, key),
+            )
 
     async def _change(self, mapping_id: str, key: str, decide: DecideMapping) -> MappingRecord | None:
         before, revision = self._stored.get(mapping_id, (None, 0))

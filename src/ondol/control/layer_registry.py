@@ -20,10 +20,8 @@ from ondol.control.layers import (
     layer_version_key,
     read_layer_version_key,
 )
-from ondol.model.errors import Outcome, PlatformError
-from ondol.store.protocol import Entry, RevisionConflict, Store, StoreError
-
-_ATTEMPTS = 10
+from ondol.store.compare_and_set import repeated
+from ondol.store.protocol import Entry, Store
 
 _Result = TypeVar("_Result")
 
@@ -48,7 +46,7 @@ class LayerRegistry:
             await self._write(key, number, record, 0)
             return number
 
-        return await self._repeated(key, publish)
+        return await self._change(key, publish)
 
     async def change(self, key: LayerKey, number: int, decide: DecideLayer) -> LayerVersionRecord | None:
         """Write what `decide` wants; the answer is durable. Raises what `decide` raises, and `PlatformError`."""
@@ -61,29 +59,21 @@ class LayerRegistry:
                 await self._write(key, number, wanted, 0 if stored is None else stored.revision)
             return wanted
 
-        return await self._repeated(key, change)
+        return await self._change(key, change)
 
     async def clear(self) -> None:
         """Delete every layer of every account; numbers begin at 1 again. Raises `PlatformError`."""
-        await asyncio.gather(*(self._repeated(key, partial(self._remove, key)) for key in list(self.catalog)))
+        await asyncio.gather(*(self._change(key, partial(self._remove, key)) for key in list(self.catalog)))
 
     async def _remove(self, key: LayerKey) -> None:
         for number, stored in self.catalog.taken(key).items():
             await self._store.delete(layer_version_key(key, number), stored.revision)
         self.catalog.remove(key)
 
-    async def _repeated(self, key: LayerKey, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def _change(self, key: LayerKey, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
-            try:
-                for _ in range(_ATTEMPTS):
-                    try:
-                        return await attempt()
-                    except RevisionConflict:
-                        await self._reload(key)
-            except StoreError as error:
-                raise PlatformError(f"{key.arn} was not changed: {error}", Outcome.NOT_STARTED) from error
-        raise PlatformError(f"{key.arn} was not changed: somebody else keeps changing it", Outcome.NOT_STARTED)
+            return await repeated(key.arn, attempt, partial(self._reload, key))
 
     async def _write(self, key: LayerKey, number: int, record: LayerVersionRecord | None, expect: int) -> None:
         revision = await self._store.put(layer_version_key(key, number), encode_layer_version(record), expect)

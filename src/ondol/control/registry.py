@@ -7,6 +7,7 @@ on a store at a time; the revisions are what stops one that does not know yet th
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from weakref import WeakValueDictionary
 
 from ondol.control.catalog import Catalog, Stored
@@ -23,12 +24,9 @@ from ondol.control.records import (
     version_key,
     version_prefix,
 )
-from ondol.model.errors import Outcome, PlatformError
 from ondol.model.function import FunctionKey
-from ondol.store.protocol import Entry, RevisionConflict, Store, StoreError
-
-_ATTEMPTS = 10
-
+from ondol.store.compare_and_set import repeated
+from ondol.store.protocol import Entry, Store, StoreError
 
 Decide = Callable[[Stored | None], Edit | None]
 """Given a function as it is, what is to be written; None if nothing is. It may be asked more than once."""
@@ -61,22 +59,12 @@ class Registry:
         """
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
-            try:
-                return await self._change(key, decide)
-            except StoreError as error:
-                raise PlatformError(f"{key.arn} was not changed: {error}", Outcome.NOT_STARTED) from error
+            return await repeated(key.arn, partial(self._change, key, decide), partial(self._reload, key))
 
     async def _change(self, key: FunctionKey, decide: Decide) -> Stored | None:
-        for _ in range(_ATTEMPTS):
-            before = self.catalog.get(key)
-            edit = decide(before)
-            if edit is None:
-                return before
-            try:
-                return await self._write(key, before, edit)
-            except RevisionConflict:
-                await self._reload(key)
-        raise PlatformError(f"{key.arn} was not changed: somebody else keeps changing it", Outcome.NOT_STARTED)
+        before = self.catalog.get(key)
+        edit = decide(before)
+        return before if edit is None else await self._write(key, before, edit)
 
     async def _write(self, key: FunctionKey, before: Stored | None, edit: Edit) -> Stored | None:
         expect = before.revision if before is not None else 0

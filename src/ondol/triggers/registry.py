@@ -6,19 +6,19 @@ records mean.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from ondol.model.errors import Outcome, PlatformError
-from ondol.store.protocol import RevisionConflict, Store, StoreError
+from ondol.store.compare_and_set import repeated
+from ondol.store.protocol import Store
 
 R = TypeVar("R")
 Parent = tuple[str, ...]
 
 _ROOT = "trigger"
-_ATTEMPTS = 10
 
 
 class Registry(Generic[R]):
@@ -61,15 +61,9 @@ class Registry(Generic[R]):
         key = self._prefix + "/".join((*parent, name))
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
-            try:
-                for _ in range(_ATTEMPTS):
-                    try:
-                        return await self._change(key, parent, name, decide)
-                    except RevisionConflict:
-                        await self._reload(key, parent, name)
-            except StoreError as error:
-                raise PlatformError(f"{key} was not changed: {error}", Outcome.NOT_STARTED) from error
-        raise PlatformError(f"{key} was not changed: it keeps changing", Outcome.NOT_STARTED)
+            return await repeated(
+                key, partial(self._change, key, parent, name, decide), partial(self._reload, key, parent, name)
+            )
 
     async def clear(self) -> None:
         """Delete all. Raises `PlatformError`."""
