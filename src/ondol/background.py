@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from ondol.model.errors import InvariantError
+
+T = TypeVar("T")
 
 
 class Background:
@@ -31,3 +34,20 @@ class Background:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             raise InvariantError(f"{self._work} failed in a way that nobody foresaw") from error
+
+
+class WholeWork:
+    """Work that is awaited, and done to its end all the same if whoever awaits it goes away: none is left half done."""
+
+    def __init__(self) -> None:
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def do(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def finished(self) -> None:
+        """Wait for the end of what is under way, however it ends: whoever asked for it is told."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)

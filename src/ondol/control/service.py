@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from ondol.background import WholeWork
 from ondol.control.alias_moves import AliasMoves
 from ondol.control.api import (
     Caller,
@@ -70,8 +71,6 @@ COLLECT_GRACE_S = 3600.0
 
 _log = logging.getLogger(__name__)
 
-_Result = TypeVar("_Result")
-
 
 class ControlService:
     """Performs AWS's control operations. `open` before anything else; `new_id` makes UUIDs.
@@ -131,7 +130,7 @@ class ControlService:
         self._http_apis = http_apis = HttpApiRegistry(store, holders, url_secret)
         self._stacks = stacks = StackRegistry(store)
         self._collecting: asyncio.Task[None] | None = None
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._whole = WholeWork()
 
         def cannot_run(runtime: str) -> str | None:
             return runtimes.check(runtime, nearest_runtime)
@@ -213,7 +212,7 @@ class ControlService:
     async def close(self) -> None:
         """Finish the operations under way; what happens in the background goes on at the next start."""
         self._hot_reload.close()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._whole.finished()
         if self._collecting is not None:
             self._collecting.cancel()
             await asyncio.gather(self._collecting, return_exceptions=True)
@@ -229,10 +228,10 @@ class ControlService:
         perform = self._operations.get(operation)
         if perform is None:
             raise NotServed(f"ondol does not have {operation}: {UNSERVED[operation]}.")
-        return await self._whole(perform(caller, parameters))
+        return await self._whole.do(perform(caller, parameters))
 
     async def reset(self) -> int:
-        return await self._whole(self._reset.perform())
+        return await self._whole.do(self._reset.perform())
 
     async def view(self, function: FunctionKey) -> FunctionView | None:
         return self._holders.view(function)
@@ -244,7 +243,7 @@ class ControlService:
         return self._http_apis.by_id(id)
 
     async def perform_own(self, operation: OwnOperation, caller: Caller, name: str, document: bytes) -> dict[str, Any]:
-        return await self._whole(self._own_operations.perform(operation, caller, name, document))
+        return await self._whole.do(self._own_operations.perform(operation, caller, name, document))
 
     def register(self, holder: ViewHolder) -> None:
         self._holders.register(holder)
@@ -258,13 +257,6 @@ class ControlService:
     async def collect(self, grace_s: float = COLLECT_GRACE_S) -> int:
         """Remove packages that no version needs and that are older than the grace period; answers how many."""
         return await self._packages.collect(grace_s)
-
-    async def _whole(self, operation: Coroutine[Any, Any, _Result]) -> _Result:
-        """A client that goes away does not leave an operation half done."""
-        task = asyncio.create_task(operation)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
 
     async def _collect_for_ever(self) -> None:
         while True:

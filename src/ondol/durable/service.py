@@ -1,9 +1,9 @@
 """Durable executions' shell: what is under way at start, a table of operations, and who waits for an end."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from ondol.background import WholeWork
 from ondol.control.api import Caller
 from ondol.durable.api import Ended, Runner, Start
 from ondol.durable.executions import Executions
@@ -14,8 +14,6 @@ from ondol.model.errors import InvariantError, Outcome, PlatformError
 from ondol.model.limits import DurableSchedule
 from ondol.model.time import Clock
 from ondol.store.protocol import Store, StoreError
-
-T = TypeVar("T")
 
 
 class DurableService:
@@ -35,7 +33,7 @@ class DurableService:
             journal=Journal(store), runner=runner, clock=clock, schedule=schedule, chance=chance, new_id=new_id
         )
         self._operations = DurableOperations(self._executions).table()
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._whole = WholeWork()
 
     async def open(self, events: Events) -> None:
         """Load what is stored, and go on with it; `events` takes what failed for good. Raises `StoreError`."""
@@ -48,10 +46,10 @@ class DurableService:
     async def close(self) -> None:
         """Write nothing more."""
         self._executions.close()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._whole.finished()
 
     async def start(self, start: Start) -> str:
-        head = await self._whole(self._executions.start(start))
+        head = await self._whole.do(self._executions.start(start))
         return head.arn
 
     async def ended(self, arn: str) -> Ended:
@@ -68,14 +66,14 @@ class DurableService:
         return Ended(outcome.result, outcome.error)
 
     async def perform(self, operation: str, caller: Caller, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._whole(self._perform(operation, caller, parameters))
+        return await self._whole.do(self._perform(operation, caller, parameters))
 
     def operations(self) -> frozenset[str]:
         return frozenset(self._operations)
 
     async def forget_all(self) -> None:
         try:
-            await self._whole(self._executions.forget_all())
+            await self._whole.do(self._executions.forget_all())
         except StoreError as error:
             raise PlatformError(f"Durable executions could not be forgotten: {error}", Outcome.UNKNOWN) from error
 
@@ -88,10 +86,3 @@ class DurableService:
             return await self._operations[operation](caller, parameters)
         except StoreError as error:
             raise PlatformError(f"{operation}: {error}", Outcome.NOT_STARTED) from error
-
-    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
-        """A client that goes away does not leave anything half done."""
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)

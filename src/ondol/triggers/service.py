@@ -1,9 +1,10 @@
 """The shell of triggers: what is there at start, and a table of operations for each service."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ondol.background import WholeWork
 from ondol.control.api import Control
 from ondol.events.api import Events
 from ondol.model.errors import NotServed
@@ -72,7 +73,7 @@ class TriggersService:
                 **ScheduleOperations(schedules, of_groups, clock, self._plan_schedule).table(),
             },
         }
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._whole = WholeWork()
 
     async def open(self, events: Events) -> None:
         """Load what is stored, and act on schedules from now on."""
@@ -88,7 +89,7 @@ class TriggersService:
     async def close(self) -> None:
         """Act on no more schedules; operations under way are finished."""
         await self._timekeeper.close()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._whole.finished()
 
     def operations(self, service: str) -> frozenset[str]:
         return frozenset(self._operations[service])
@@ -99,7 +100,7 @@ class TriggersService:
         perform = self._operations[service].get(operation)
         if perform is None:
             raise NotServed(f"ondol does not have {operation}: {UNSERVED[operation]}.")
-        return await self._whole(perform(owner, parameters))
+        return await self._whole.do(perform(owner, parameters))
 
     async def put(self, bus_arn: str, entry: BusEntry) -> None:
         await self._rule_delivery.put(bus_arn, entry)
@@ -114,10 +115,3 @@ class TriggersService:
     def _plan_schedule(self, schedule: Schedule) -> None:
         place = (schedule.account, schedule.region, schedule.group, schedule.name)
         self._timekeeper.plan(self._schedule_delivery, place)
-
-    async def _whole(self, operation: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-        """A client that goes away does not leave an operation half done."""
-        task = asyncio.create_task(operation)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
