@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondol.model.time import WallTime
-from ondol.triggers.agenda import Agenda
 from ondol.triggers.cron import InvalidExpression
 from ondol.triggers.expressions import UTC_ZONE, next_time, parse_expression, zone_of
 from ondol.triggers.occurrences import Timing, next_occurrence
@@ -214,21 +213,3 @@ def test_what_is_made_up_for_is_the_last_before_now(text: str, fired: WallTime, 
     if found < now:
         afterwards = next_time(expression, UTC_ZONE, WallTime(0), found)
         assert afterwards is not None and afterwards >= now
-
-
-# The agenda
-
-
-def test_the_agenda_has_one_time_for_each() -> None:
-    agenda: Agenda[str] = Agenda()
-    assert agenda.next is None
-    agenda.plan("a", WallTime(5))
-    agenda.plan("b", WallTime(3))
-    agenda.plan("a", WallTime(2))
-    agenda.plan("c", WallTime(9))
-    agenda.drop("c")
-    agenda.drop("nothing")
-    assert agenda.next == 2
-    assert agenda.due(WallTime(1)) == []
-    assert agenda.due(WallTime(3)) == ["a", "b"]
-    assert agenda.next is None and agenda.due(WallTime(10)) == []

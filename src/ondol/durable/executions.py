@@ -1,7 +1,6 @@
 """All executions: those that live, those that have ended and are kept for a while, and when to look at which."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
@@ -11,7 +10,6 @@ import msgspec
 from msgspec.structs import replace
 
 from ondol.background import Background
-from ondol.durable.alarms import Alarms
 from ondol.durable.api import AlreadyStarted, Ended, Runner, Start
 from ondol.durable.chaining import answer_of_child, run_plain
 from ondol.durable.function_answers import failure_of
@@ -21,12 +19,14 @@ from ondol.durable.life import Life
 from ondol.durable.machine import Execution
 from ondol.durable.records import Closed, Error, Head, Operation, Parent, Stage, Status
 from ondol.events.api import Event, Events, Failed
+from ondol.model.agenda import Agenda
 from ondol.model.errors import InvariantError, Outcome, PlatformError, ResourceConflict, ResourceNotFound
 from ondol.model.function import EventSettings, FunctionKey
 from ondol.model.ids import RequestId
 from ondol.model.limits import EVENT_PAYLOAD_BYTES, REQUEST_PAYLOAD_BYTES, DurableSchedule
 from ondol.model.time import Clock, WallTime
 from ondol.store.protocol import RevisionConflict, StoreError
+from ondol.waiting import happens
 
 _DAY_MS = 86_400_000
 _LONGEST_SLEEP_S = 60.0
@@ -63,7 +63,7 @@ class Executions:
         self._chance = chance
         self._new_id = new_id
         self._lives: dict[str, Life] = {}
-        self._alarms = Alarms()
+        self._agenda: Agenda[str] = Agenda()
         self._earlier = asyncio.Event()
         self._waking: asyncio.Task[None] | None = None
         self._naming: WeakValueDictionary[tuple[FunctionKey, str], asyncio.Lock] = WeakValueDictionary()
@@ -79,10 +79,10 @@ class Executions:
             elif head.closed.deleting:
                 self.background.spawn(self.forget(head))
             else:
-                self._alarms.set(head.id, head.closed.forget_at)
+                self._agenda.plan(head.id, head.closed.forget_at)
         for life in list(self._lives.values()):
             self.background.spawn(life.insist(lambda execution, now: execution.woken(now)))
-        self._waking = asyncio.create_task(self._wake_for_ever(), name="durable executions' alarms")
+        self._waking = asyncio.create_task(self._wake_for_ever(), name="durable executions' agenda")
 
     async def pause(self) -> None:
         """Begin nothing more; whoever waits is told that ondol stops. What runs may still say how far it has come."""
@@ -111,9 +111,12 @@ class Executions:
         return self._chance()
 
     def wake(self, execution: str, at: WallTime | None) -> None:
-        before = self._alarms.next
-        self._alarms.set(execution, at)
-        if at is not None and (before is None or at < before):
+        if at is None:
+            self._agenda.drop(execution)
+            return
+        before = self._agenda.next
+        self._agenda.plan(execution, at)
+        if before is None or at < before:
             self._earlier.set()
 
     async def chain(self, life: Life, operation: Operation) -> None:
@@ -296,7 +299,7 @@ class Executions:
         heads = list(self.heads)
         for head in heads:
             self.heads.remove(head)
-            self._alarms.set(head.id, None)
+            self._agenda.drop(head.id)
         for head in heads:
             life = self._lives.pop(head.id, None)
             steps = life.execution.steps if life is not None else head.closed.steps if head.closed is not None else 0
@@ -316,14 +319,12 @@ class Executions:
     async def _wake_for_ever(self) -> None:
         while True:
             now = self.clock.wall()
-            for id in self._alarms.due(now):
+            for id in self._agenda.due(now):
                 self._look_at(id)
-            at = self._alarms.next
-            sleep_s = _LONGEST_SLEEP_S if at is None else min(_LONGEST_SLEEP_S, max(0.0, (at - now) / 1000))
+            at = self._agenda.next
+            sleep_s = _LONGEST_SLEEP_S if at is None else min(_LONGEST_SLEEP_S, (at - now) / 1000)
             self._earlier.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(sleep_s):
-                    await self._earlier.wait()
+            await happens(self._earlier, sleep_s)
 
     def _look_at(self, id: str) -> None:
         life, head = self._lives.get(id), self.heads.get(id)

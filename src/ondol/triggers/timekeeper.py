@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ondol.background import Background
+from ondol.model.agenda import Agenda
 from ondol.model.errors import PlatformError
 from ondol.model.time import Clock, WallTime
-from ondol.triggers.agenda import Agenda
 from ondol.triggers.occurrences import Timing, next_occurrence
 from ondol.waiting import happens
 

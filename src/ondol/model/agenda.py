@@ -1,4 +1,4 @@
-"""What is due when: one time for each key. Pure."""
+"""What is due when: one time for each key, for times that outlive processes. Pure."""
 
 import heapq
 from collections.abc import Hashable
@@ -13,16 +13,16 @@ class Agenda(Generic[K]):
     """Planning a key anew forgets its former time."""
 
     def __init__(self) -> None:
-        self._plans: dict[K, int] = {}
-        """The number of the entry that counts, for each key."""
-
+        self._plans: dict[K, WallTime] = {}
         self._heap: list[tuple[WallTime, int, K]] = []
         self._entries = 0
+        """Numbers what is due at the same time, since keys need not have an order."""
 
     def plan(self, key: K, at: WallTime) -> None:
-        self._entries += 1
-        self._plans[key] = self._entries
-        heapq.heappush(self._heap, (at, self._entries, key))
+        if self._plans.get(key) != at:
+            self._plans[key] = at
+            self._entries += 1
+            heapq.heappush(self._heap, (at, self._entries, key))
 
     def drop(self, key: K) -> None:
         """One that is not planned is no error."""
@@ -41,6 +41,6 @@ class Agenda(Generic[K]):
     def next(self) -> WallTime | None:
         """When `due` will have something to say."""
         heap = self._heap
-        while heap and self._plans.get(heap[0][2]) != heap[0][1]:
+        while heap and self._plans.get(heap[0][2]) != heap[0][0]:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
