@@ -18,6 +18,7 @@ CREATED, UPDATED, UNCHANGED = "Created", "Updated", "Unchanged"
 _MAPPING_WITHIN_S = 60.0
 _POLL_S = 0.05
 _ONLY_WHEN_CREATED = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp")
+_EVENT_INVOKE = ("MaximumEventAgeInSeconds", "MaximumRetryAttempts", "DestinationConfig")
 _WITH_CODE = ("Architectures",)
 _WHEN_CREATED = ("PackageType", "TenancyConfig")
 """Members of CreateFunction that no update of its configuration has: some are of its code, others for ever."""
@@ -142,7 +143,7 @@ class StackFunctions:
     def event_invoke(self, members: Mapping[str, Any]) -> str:
         named = _named(members)
         current = self._aws.find("lambda", "GetFunctionEventInvokeConfig", named)
-        if current is not None and all(current.get(name) == value for name, value in members.items() - named.items()):
+        if current is not None and all(_shown(current, name) == _shown(members, name) for name in _EVENT_INVOKE):
             return UNCHANGED
         self._aws("lambda", "PutFunctionEventInvokeConfig", members)
         return CREATED if current is None else UPDATED
@@ -213,6 +214,12 @@ class StackFunctions:
 
 def _stored(step: Step) -> Mapping[str, Any]:
     return step.code.members if isinstance(step.code, StoredCode) else {}
+
+
+def _shown(configuration: Mapping[str, Any], name: str) -> Any:
+    """A member of an event invoke configuration; a destination that is not there is shown as an empty one."""
+    value = configuration.get(name)
+    return value if name != "DestinationConfig" else {place: told for place, told in (value or {}).items() if told}
 
 
 def _named(members: Mapping[str, Any]) -> dict[str, Any]:
