@@ -2,7 +2,7 @@
 
 from pathlib import PurePath
 
-from test_template_plans import function, plan, refused, step
+from test_template_plans import function, plan, refused, step, variables
 
 from ondol.templates.steps import Folder, Kind
 from ondol.templates.values import Attribute
@@ -72,3 +72,43 @@ def test_rules_and_schedules_have_dead_letters() -> None:
         "      Events:\n        R: {Type: EventBridgeRule, Properties: {Pattern: {}, DeadLetterConfig: {Type: SQS}}}"
     )
     assert "DeadLetterConfig must have Arn" in str(refused(function(events)))
+
+
+def test_a_bus_is_known_by_its_name_and_by_its_arn() -> None:
+    events = """      Events:
+        A: {Type: EventBridgeRule, Properties: {EventBusName: !Ref Bus, Pattern: {a: [b]}}}
+        B: {Type: EventBridgeRule, Properties: {EventBusName: !GetAtt Bus.Arn, Pattern: {a: [b]}}}"""
+    made = plan(function(events, after="  Bus: {Type: AWS::Events::EventBus, Properties: {Name: mine}}"))
+    assert [each.kind for each in made.steps][:2] == [Kind.BUS, Kind.FUNCTION]
+    for id in ("HelloA", "HelloB"):
+        assert step(made, id).members["EventBusName"] == "mine" and step(made, id).name == f"mine/shop-{id}"
+        source = step(made, f"{id}Permission").members["SourceArn"]
+        assert source == f"arn:aws:events:us-east-1:000000000000:rule/mine/shop-{id}"
+
+
+def test_what_subscribes_and_what_a_bucket_tells_is_refused_where_a_function_hears_otherwise() -> None:
+    text = """
+Resources:
+  Sub:
+    Type: AWS::SNS::Subscription
+    Properties: {Protocol: lambda, TopicArn: t, Endpoint: f}
+  Files:
+    Type: AWS::S3::Bucket
+    Properties:
+      NotificationConfiguration: {LambdaConfigurations: []}
+"""
+    assert refused(text) == [
+        (3, "Sub: a function subscribes by an event of its own"),
+        (9, "Resources.Files.Properties.NotificationConfiguration.LambdaConfigurations: ondol does not serve it"),
+    ]
+
+
+def test_parameters_of_awss_own_types_are_texts() -> None:
+    before = """
+Parameters:
+  Vpc: {Type: "AWS::EC2::VPC::Id", Default: vpc-1}
+  Subnets: {Type: "List<AWS::EC2::Subnet::Id>", Default: "a,b"}"""
+    assert variables("!Sub '${Vpc}'", before) == "vpc-1"
+    assert variables("!Join ['+', !Ref Subnets]", before) == "a+b"
+    [(_, why)] = refused(function(before=before.replace("EC2::VPC::Id", "SSM::Parameter::Value<String>")))
+    assert why == "Parameters.Vpc: ondol has no parameters of type AWS::SSM::Parameter::Value<String>"

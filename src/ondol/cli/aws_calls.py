@@ -1,5 +1,6 @@
 """Operations of AWS's services through ondol's door, with members as a template has them: a number may be a text."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -110,6 +111,11 @@ def conform(value: Any, shape: Any) -> Any:
 def text_of(value: Any) -> str:
     """As CloudFormation has a boolean or a number where a text is wanted."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def attribute_of(value: Any) -> str:
+    """As SQS and SNS have attributes: each is a text, and an object is JSON."""
+    return json.dumps(value) if isinstance(value, dict | list) else text_of(value)
 
 
 def _boolean(value: Any) -> bool:

@@ -23,7 +23,7 @@ from ondol.templates.problems import Problem, TemplateRefused
 from ondol.templates.steps import Inline, Kind, Step, StoredCode
 from ondol.templates.values import Attribute, attributes_in, filled
 
-_TRIGGERS = frozenset({Kind.RULE, Kind.SCHEDULE, Kind.NOTIFICATION, Kind.SUBSCRIPTION})
+_TRIGGERS = frozenset({Kind.RULE, Kind.SCHEDULE, Kind.NOTIFICATION, Kind.SUBSCRIPTION, Kind.BUS})
 
 Done = Callable[[str, Kind, str], None]
 """Told of each thing: what was done, to what kind, of which name."""

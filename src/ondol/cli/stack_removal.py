@@ -42,6 +42,8 @@ class StackRemoval:
             Kind.TOPIC: self._topic,
             Kind.TABLE: lambda name: self._gone("dynamodb", "DeleteTable", {"TableName": name}),
             Kind.BUCKET: self._bucket,
+            Kind.STREAM: lambda name: self._gone("kinesis", "DeleteStream", {"StreamName": name}),
+            Kind.BUS: triggers.remove_bus,
             Kind.RULE: triggers.remove_rule,
             Kind.SCHEDULE: triggers.remove_schedule,
             Kind.NOTIFICATION: triggers.remove_notification,

@@ -1,22 +1,27 @@
-"""Queues, topics, tables and buckets, made as a template wants them on the server that serves them."""
+"""Queues, topics, tables, buckets and streams, made as a template wants them on the server that serves them."""
 
-import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from ondol.cli.aws_calls import AwsCalls, text_of
+from ondol.cli.aws_calls import AwsCalls, attribute_of, text_of
 from ondol.cli.failure import CommandFailed
 from ondol.cli.stack_functions import CREATED, UNCHANGED, UPDATED
 from ondol.templates.steps import Kind, Step
 
-SERVICES = {Kind.QUEUE: "sqs", Kind.TOPIC: "sns", Kind.TABLE: "dynamodb", Kind.BUCKET: "s3"}
-PROBES = {"sqs": "ListQueues", "sns": "ListTopics", "dynamodb": "ListTables", "s3": "ListBuckets"}
+SERVICES = {Kind.QUEUE: "sqs", Kind.TOPIC: "sns", Kind.TABLE: "dynamodb", Kind.BUCKET: "s3", Kind.STREAM: "kinesis"}
+PROBES = {
+    **{"sqs": "ListQueues", "sns": "ListTopics", "dynamodb": "ListTables", "s3": "ListBuckets"},
+    "kinesis": "ListStreams",
+}
 """An operation of each that changes nothing: it tells whether anybody serves it."""
 
 _FOR_EVER = frozenset({"FifoQueue"})
 """Attributes of a queue that cannot change."""
 
 _CHANGEABLE = ("BillingMode", "ProvisionedThroughput", "StreamSpecification")
+_STREAM_WITHIN_S = 60.0
+_POLL_S = 0.05
 _HOME = "us-east-1"
 """The region whose name S3 does not take for a location."""
 
@@ -33,11 +38,17 @@ class StackStores:
 
     def make(self, step: Step, members: Mapping[str, Any]) -> tuple[str, Told]:
         tags = {key: text_of(value) for key, value in step.tags.items()}
-        make = {Kind.QUEUE: self.queue, Kind.TOPIC: self.topic, Kind.TABLE: self.table, Kind.BUCKET: self.bucket}
+        make = {
+            Kind.QUEUE: self.queue,
+            Kind.TOPIC: self.topic,
+            Kind.TABLE: self.table,
+            Kind.BUCKET: self.bucket,
+            Kind.STREAM: self.stream,
+        }
         return make[step.kind](str(step.name), members, tags)
 
     def queue(self, name: str, members: Mapping[str, Any], tags: Mapping[str, str]) -> tuple[str, Told]:
-        wanted = {key: _attribute(value) for key, value in members.items()}
+        wanted = {key: attribute_of(value) for key, value in members.items()}
         current = self._aws.find("sqs", "GetQueueUrl", {"QueueName": name})
         if current is None:
             told = self._aws("sqs", "CreateQueue", {"QueueName": name, "Attributes": wanted, "tags": tags})
@@ -52,7 +63,7 @@ class StackStores:
     def topic(self, name: str, members: Mapping[str, Any], tags: Mapping[str, str]) -> tuple[str, Told]:
         arn = self.topic_of(name)
         done = CREATED if arn is None else UNCHANGED
-        attributes = {key: _attribute(value) for key, value in members["Attributes"].items()}
+        attributes = {key: attribute_of(value) for key, value in members["Attributes"].items()}
         if arn is None:
             listed = [{"Key": key, "Value": value} for key, value in tags.items()]
             arn = self._aws("sns", "CreateTopic", {"Name": name, "Attributes": attributes, "Tags": listed})["TopicArn"]
@@ -114,7 +125,25 @@ class StackStores:
             self._aws("s3", "PutBucketVersioning", {"Bucket": name, **members})
         return CREATED if current is None else UNCHANGED, {}
 
+    def stream(self, name: str, members: Mapping[str, Any], tags: Mapping[str, str]) -> tuple[str, Told]:
+        current = self._aws.find("kinesis", "DescribeStreamSummary", {"StreamName": name})
+        if current is None:
+            self._aws("kinesis", "CreateStream", {"StreamName": name, **members, "Tags": tags})
+        told = self._stream_ready(name)
+        arn = {"Arn": told["StreamARN"]}
+        if current is None or told["OpenShardCount"] == members.get("ShardCount", told["OpenShardCount"]):
+            return CREATED if current is None else UNCHANGED, arn
+        shards = {"TargetShardCount": members["ShardCount"], "ScalingType": "UNIFORM_SCALING"}
+        self._aws("kinesis", "UpdateShardCount", {"StreamName": name, **shards})
+        self._stream_ready(name)
+        return UPDATED, arn
 
-def _attribute(value: Any) -> str:
-    """As SQS and SNS have attributes: each is a text, and an object is JSON."""
-    return json.dumps(value) if isinstance(value, dict | list) else text_of(value)
+    def _stream_ready(self, name: str) -> dict[str, Any]:
+        deadline = time.monotonic() + _STREAM_WITHIN_S
+        while time.monotonic() < deadline:
+            told = self._aws("kinesis", "DescribeStreamSummary", {"StreamName": name})["StreamDescriptionSummary"]
+            if told["StreamStatus"] == "ACTIVE":
+                found: dict[str, Any] = told
+                return found
+            time.sleep(_POLL_S)
+        raise CommandFailed(f"The stream {name} was not active after {_STREAM_WITHIN_S:.0f} s.")

@@ -1,10 +1,10 @@
-"""What invokes functions of a stack: rules, schedules, notifications of buckets, subscriptions of topics."""
+"""What invokes functions of a stack: buses with rules, schedules, notifications of buckets, subscriptions of topics."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from ondol.cli.aws_calls import AwsCalls
+from ondol.cli.aws_calls import AwsCalls, attribute_of
 from ondol.cli.stack_functions import CREATED, UNCHANGED, UPDATED
 from ondol.templates.steps import Kind, Step
 
@@ -17,12 +17,23 @@ class StackTriggers:
 
     def make(self, step: Step, members: Mapping[str, Any]) -> str:
         make = {
+            Kind.BUS: self.bus,
             Kind.RULE: self.rule,
             Kind.SCHEDULE: self.schedule,
             Kind.NOTIFICATION: self.notification,
             Kind.SUBSCRIPTION: self.subscription,
         }
         return make[step.kind](members)
+
+    def bus(self, members: Mapping[str, Any]) -> str:
+        current = self._aws.find("events", "DescribeEventBus", {"Name": members["Name"]})
+        if current is None:
+            self._aws("events", "CreateEventBus", members)
+            return CREATED
+        if (current.get("Description") or "") == members["Description"]:
+            return UNCHANGED
+        self._aws("events", "UpdateEventBus", members)
+        return UPDATED
 
     def rule(self, members: Mapping[str, Any]) -> str:
         wanted = {member: value for member, value in members.items() if member != "Target"}
@@ -60,28 +71,23 @@ class StackTriggers:
         bucket = {"Bucket": members["Bucket"]}
         told = self._aws("s3", "GetBucketNotificationConfiguration", bucket)
         current = told.get("LambdaFunctionConfigurations", [])
-        wanted = members["LambdaFunctionConfigurations"]
-        if sorted(map(_told, current)) == sorted(map(_told, wanted)):
+        wanted = {member: members[member] for member in _OWN if members.get(member) is not None}
+        same_events = ("EventBridgeConfiguration" in told) == ("EventBridgeConfiguration" in wanted)
+        if same_events and sorted(map(_told, current)) == sorted(map(_told, members["LambdaFunctionConfigurations"])):
             return UNCHANGED
         others = {member: told[member] for member in _OTHERS if member in told}
-        configuration = {**others, "LambdaFunctionConfigurations": wanted}
-        members = {**bucket, "NotificationConfiguration": configuration}
-        self._aws("s3", "PutBucketNotificationConfiguration", members)
-        return UPDATED if current else CREATED
+        self._aws("s3", "PutBucketNotificationConfiguration", {**bucket, "NotificationConfiguration": others | wanted})
+        return UPDATED if told.keys() & {*_OWN} else CREATED
 
     def subscription(self, members: Mapping[str, Any]) -> str:
         arn = self.subscription_of(members["TopicArn"], members["Endpoint"])
+        members = {**members, "Attributes": {name: attribute_of(of) for name, of in members["Attributes"].items()}}
         if arn is None:
             self._aws("sns", "Subscribe", {**members, "ReturnSubscriptionArn": True})
             return CREATED
         current = self._aws("sns", "GetSubscriptionAttributes", {"SubscriptionArn": arn})["Attributes"]
-        changed = {
-            name: members["Attributes"].get(name, "{}" if name == "FilterPolicy" else None)
-            for name in ("FilterPolicy", "FilterPolicyScope")
-        }
-        changed = {
-            name: value for name, value in changed.items() if value is not None and not _same(current.get(name), value)
-        }
+        wanted = {"FilterPolicy": "{}", **members["Attributes"]}
+        changed = {name: value for name, value in wanted.items() if not _same(current.get(name), value)}
         for name, value in changed.items():
             told = {"SubscriptionArn": arn, "AttributeName": name, "AttributeValue": value}
             self._aws("sns", "SetSubscriptionAttributes", told)
@@ -92,6 +98,9 @@ class StackTriggers:
         return next((each["SubscriptionArn"] for each in found if each["Endpoint"] == endpoint), None)
 
     # What left the template
+
+    def remove_bus(self, name: str) -> None:
+        self._aws("events", "DeleteEventBus", {"Name": name})
 
     def remove_rule(self, name: str) -> None:
         bus, slash, rule = name.rpartition("/")
@@ -109,7 +118,7 @@ class StackTriggers:
 
     def remove_notification(self, bucket: str) -> None:
         told = self._aws.find("s3", "GetBucketNotificationConfiguration", {"Bucket": bucket})
-        if told is not None and told.get("LambdaFunctionConfigurations"):
+        if told is not None and told.keys() & {*_OWN}:
             others = {member: told[member] for member in _OTHERS if member in told}
             members = {"Bucket": bucket, "NotificationConfiguration": others}
             self._aws("s3", "PutBucketNotificationConfiguration", members)
@@ -123,7 +132,8 @@ class StackTriggers:
             self._aws("sns", "Unsubscribe", {"SubscriptionArn": arn})
 
 
-_OTHERS = ("QueueConfigurations", "TopicConfigurations", "EventBridgeConfiguration")
+_OWN = ("LambdaFunctionConfigurations", "EventBridgeConfiguration")
+_OTHERS = ("QueueConfigurations", "TopicConfigurations")
 """What a bucket may tell beside: it stays."""
 
 

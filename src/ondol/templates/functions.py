@@ -83,7 +83,7 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
     steps = [step, *_alias_steps(function, properties)]
     steps += _provisioned_steps(function, properties)
     steps += _url_steps(function, properties)
-    steps += _event_invoke_steps(function, properties)
+    steps += _event_invoke_steps(making, function, properties)
     for event_id, event in properties.each("Events"):
         steps += event_steps(making, function, event_id, event)
     if properties.without_effect(*_ROLES):
@@ -195,24 +195,38 @@ def _url_steps(function: MadeFunction, properties: Properties) -> list[Step]:
     return steps
 
 
-def _event_invoke_steps(function: MadeFunction, properties: Properties) -> list[Step]:
+def _event_invoke_steps(making: Making, function: MadeFunction, properties: Properties) -> list[Step]:
     config = properties.inside("EventInvokeConfig")
     if config is None:
         return []
     given = {name: config.number(name) for name in ("MaximumEventAgeInSeconds", "MaximumRetryAttempts")}
     members = {**function.named, **{name: value for name, value in given.items() if value is not None}}
+    id, made = f"{function.id}EventInvokeConfig", list[Step]()
     destinations = config.inside("DestinationConfig")
     if destinations is not None:
         found = {}
         for name in ("OnSuccess", "OnFailure"):
             destination = destinations.inside(name)
             if destination is not None:
-                destination.known("Type")
-                found[name] = {"Destination": destination.text("Destination", required=True)}
+                kind, arn = _MADE_DESTINATIONS.get(destination.known("Type")), destination.text("Destination")
+                if arn is None and kind is not None:
+                    # SAM makes one where none is named.
+                    made.append(_destination(making, f"{id}{name}{kind.name.title()}", kind, destination.line))
+                    arn = Attribute(made[-1].id, "Arn")
+                elif arn is None:
+                    destination.wrong(f"{destination.place} must have Destination", destination.line)
+                found[name] = {"Destination": arn}
                 destination.finish()
         destinations.finish()
         members["DestinationConfig"] = found
     config.finish()
     line = properties.line_of("EventInvokeConfig")
-    id = f"{function.id}EventInvokeConfig"
-    return [Step(id, Kind.EVENT_INVOKE, function.qualified, members, line, after=function.after)]
+    return [*made, Step(id, Kind.EVENT_INVOKE, function.qualified, members, line, after=function.after)]
+
+
+_MADE_DESTINATIONS = {"SQS": Kind.QUEUE, "SNS": Kind.TOPIC}
+
+
+def _destination(making: Making, id: str, kind: Kind, line: int) -> Step:
+    members: dict[str, Any] = {"Attributes": {}, "Subscription": []} if kind is Kind.TOPIC else {}
+    return Step(id, kind, f"{making.stack.name}-{id}", members, line)

@@ -60,6 +60,9 @@ class Making:
         self.notifications: dict[str, list[dict[str, Any]]] = {}
         """What each bucket, by its name, is to tell functions."""
 
+        self.to_events: set[str] = set()
+        """Names of buckets that tell EventBridge."""
+
         self._remarks: dict[str, None] = {}
 
     @property

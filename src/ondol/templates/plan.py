@@ -17,7 +17,14 @@ from ondol.templates.parameters import parameter_values, pseudo_parameters
 from ondol.templates.problems import Problems
 from ondol.templates.properties import Properties
 from ondol.templates.steps import ORDER, Step
-from ondol.templates.triggers import notification_steps
+from ondol.templates.triggers import (
+    BUS,
+    SUBSCRIPTION,
+    bus_reference,
+    bus_steps,
+    notification_steps,
+    subscription_steps,
+)
 from ondol.templates.values import attributes_in
 
 SERVERLESS = "AWS::Serverless-2016-10-31"
@@ -38,7 +45,7 @@ _MEMBERS = frozenset(
         "Connectors",
     }
 )
-_STORES = frozenset({stores.QUEUE, stores.TOPIC, stores.TABLE, stores.BUCKET, stores.SIMPLE_TABLE})
+_STORES = frozenset({stores.QUEUE, stores.TOPIC, stores.TABLE, stores.BUCKET, stores.SIMPLE_TABLE, stores.STREAM})
 
 _Reference = Callable[[Making, Resource, str | None], Any]
 _REFERENCES: Mapping[str, _Reference] = {
@@ -47,6 +54,7 @@ _REFERENCES: Mapping[str, _Reference] = {
     apis.REST: apis.api_reference,
     apis.HTTP: apis.api_reference,
     **dict.fromkeys(_STORES, stores.store_reference),
+    BUS: bus_reference,
     **dict.fromkeys(unmade.UNMADE, unmade.unmade_reference),
 }
 
@@ -202,6 +210,10 @@ class _Planning:
             return apis.api_steps(self._making, resource)
         if resource.type in _STORES:
             return stores.store_steps(self._making, resource)
+        if resource.type == BUS:
+            return bus_steps(self._making, resource)
+        if resource.type == SUBSCRIPTION:
+            return subscription_steps(self._making, resource)
         if resource.type in unmade.UNMADE:
             self._making.remark(unmade.remark_of(resource))
         else:

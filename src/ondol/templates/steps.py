@@ -19,6 +19,8 @@ class Kind(enum.StrEnum):
     QUEUE = "queue"
     TOPIC = "topic"
     BUCKET = "bucket"
+    STREAM = "stream"
+    BUS = "event bus"
     LAYER = "layer"
     FUNCTION = "function"
     ALIAS = "alias"

@@ -1,7 +1,8 @@
-"""Queues, topics, tables and buckets of a template, which a server beside ondol keeps.
+"""Queues, topics, tables, buckets and streams of a template, which a server beside ondol keeps.
 
 What is asked of them is what that server's own operations take. Source: CloudFormation user guide, "AWS::SQS::Queue",
-"AWS::SNS::Topic", "AWS::DynamoDB::Table", "AWS::S3::Bucket"; AWS SAM developer guide, "AWS::Serverless::SimpleTable".
+"AWS::SNS::Topic", "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Kinesis::Stream"; AWS SAM developer guide,
+"AWS::Serverless::SimpleTable".
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from ondol.templates.steps import Kind, Step
 from ondol.templates.values import Attribute
 
 QUEUE, TOPIC, TABLE, BUCKET = "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::DynamoDB::Table", "AWS::S3::Bucket"
-SIMPLE_TABLE = "AWS::Serverless::SimpleTable"
+SIMPLE_TABLE, STREAM = "AWS::Serverless::SimpleTable", "AWS::Kinesis::Stream"
 
 _NAMES = {
     QUEUE: ("QueueName", 80),
@@ -20,12 +21,14 @@ _NAMES = {
     TABLE: ("TableName", 255),
     SIMPLE_TABLE: ("TableName", 255),
     BUCKET: ("BucketName", 63),
+    STREAM: ("Name", 128),
 }
 _SAID: dict[str, dict[str | None, str]] = {
     QUEUE: {None: "Ref", "QueueUrl": "Ref", "Arn": "Arn"},
     TOPIC: {None: "Arn", "TopicArn": "Arn"},
     TABLE: {"Arn": "Arn", "StreamArn": "StreamArn"},
     SIMPLE_TABLE: {"Arn": "Arn", "StreamArn": "StreamArn"},
+    STREAM: {"Arn": "Arn"},
 }
 """Which attribute of the step tells what Ref (None) and Fn::GetAtt say."""
 
@@ -67,7 +70,7 @@ def store_reference(making: Making, resource: Resource, attribute: str | None) -
     told = _SAID[resource.type].get(attribute)
     if told is not None:
         return Attribute(resource.id, told)
-    named_by = {QUEUE: "QueueName", TOPIC: "TopicName", TABLE: None, SIMPLE_TABLE: None}[resource.type]
+    named_by = {QUEUE: "QueueName", TOPIC: "TopicName"}.get(resource.type)
     return _name(making, resource) if attribute == named_by else None
 
 
@@ -79,9 +82,12 @@ def store_steps(making: Making, resource: Resource) -> list[Step]:
         TABLE: _table,
         SIMPLE_TABLE: _simple_table,
         BUCKET: _bucket,
+        STREAM: _stream,
     }[resource.type](properties)
     if resource.type == BUCKET and properties.without_effect(*_BUCKET_RULES):
         making.remark(f"Rules of {resource.id} for web pages and for the age of objects make no difference.")
+    if resource.type == BUCKET and _tells_events(properties):
+        making.to_events.add(_name(making, resource))
     tags = _tags(properties)
     properties.without_effect(_NAMES[resource.type][0])
     properties.finish()
@@ -158,6 +164,26 @@ def _bucket(properties: Properties) -> tuple[Kind, dict[str, Any]]:
     properties.without_effect(*_BUCKET_NOTHING_HERE)
     versioning = properties.object("VersioningConfiguration")
     return Kind.BUCKET, {} if versioning is None else {"VersioningConfiguration": versioning}
+
+
+def _tells_events(properties: Properties) -> bool:
+    """Whether a bucket tells EventBridge of its objects. Functions hear of them by events of their own."""
+    told = properties.inside("NotificationConfiguration")
+    bridge = told.inside("EventBridgeConfiguration") if told is not None else None
+    for inside in (bridge, told):
+        if inside is not None:
+            inside.flag("EventBridgeEnabled")
+            inside.finish()
+    return bridge is not None and bool(bridge.flag("EventBridgeEnabled", True))
+
+
+def _stream(properties: Properties) -> tuple[Kind, dict[str, Any]]:
+    properties.without_effect("StreamEncryption", "RetentionPeriodHours")
+    mode = properties.object("StreamModeDetails")
+    shards = properties.number("ShardCount")
+    if mode is not None and mode.get("StreamMode") == "ON_DEMAND":
+        return Kind.STREAM, {"StreamModeDetails": mode}
+    return Kind.STREAM, {"ShardCount": 1 if shards is None else shards}
 
 
 def _given(properties: Properties, names: tuple[str, ...]) -> dict[str, Any]:

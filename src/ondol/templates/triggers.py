@@ -1,6 +1,7 @@
-"""Events by which services invoke a function of a template: rules, schedules, buckets, topics.
+"""Events by which services invoke a function of a template: rules, schedules, buckets, topics; and event buses.
 
-Source: AWS SAM developer guide, "Schedule", "ScheduleV2", "EventBridgeRule", "S3", "SNS" of AWS::Serverless::Function.
+Source: AWS SAM developer guide, "Schedule", "ScheduleV2", "EventBridgeRule", "S3", "SNS" of AWS::Serverless::Function;
+CloudFormation user guide, "AWS::Events::EventBus", "AWS::SNS::Subscription".
 """
 
 import json
@@ -8,13 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ondol.templates.made_function import MadeFunction, permission
-from ondol.templates.making import Making
+from ondol.templates.making import Making, Resource
 from ondol.templates.properties import Properties
 from ondol.templates.steps import Kind, Step
 from ondol.templates.stores import BUCKET, store_reference
 from ondol.templates.values import Attribute, Joined, Text, joined
 
 LONGEST_NAME = 64
+BUS, SUBSCRIPTION = "AWS::Events::EventBus", "AWS::SNS::Subscription"
+LONGEST_BUS = 256
 DEFAULT_BUS = DEFAULT_GROUP = "default"
 
 _SCHEDULED = (
@@ -39,7 +42,8 @@ def _pattern(making: Making, function: MadeFunction, id: str, properties: Proper
     pattern = properties.object("Pattern")
     if pattern is None:
         properties.wrong(f"{properties.place} must have Pattern", properties.line)
-    bus = properties.known("EventBusName", DEFAULT_BUS)
+    # A bus of the same account is known by its name, and by its ARN.
+    bus = str(properties.known("EventBusName", DEFAULT_BUS)).rpartition("/")[2]
     rule = {"EventPattern": pattern, **({} if bus == DEFAULT_BUS else {"EventBusName": bus})}
     return _rule(making, function, id, properties, rule=rule, name="RuleName")
 
@@ -114,9 +118,12 @@ def notification_steps(making: Making) -> list[Step]:
     """What each bucket tells, once every function has said what it wants to hear."""
     by_name = {store_reference(making, each, None): each for each in making.resources.values() if each.type == BUCKET}
     steps = []
-    for bucket, told in making.notifications.items():
+    for bucket in dict.fromkeys([*making.notifications, *sorted(making.to_events)]):
         resource = by_name[bucket]
-        members = {"Bucket": bucket, "LambdaFunctionConfigurations": told}
+        members: dict[str, Any] = {"Bucket": bucket}
+        members["LambdaFunctionConfigurations"] = making.notifications.get(bucket, [])
+        if bucket in making.to_events:
+            members["EventBridgeConfiguration"] = {}
         id = f"{resource.id}Notifications"
         steps.append(Step(id, Kind.NOTIFICATION, bucket, members, resource.line, after=frozenset({resource.id})))
     return steps
@@ -136,6 +143,44 @@ def _sns(making: Making, function: MadeFunction, id: str, properties: Properties
     step = Step(id, Kind.SUBSCRIPTION, name, members, properties.line, after=function.after)
     statement = _statement("sns.amazonaws.com", topic)
     return [permission(function, f"{id}Permission", statement, properties.line), step]
+
+
+def bus_reference(making: Making, resource: Resource, attribute: str | None) -> Any:
+    """What Ref and Fn::GetAtt say of a bus; None for what they do not."""
+    name = making.name_of(resource, "Name", LONGEST_BUS)
+    arn = making.stack.arn("events", f"event-bus/{name}")
+    return {None: name, "Name": name, "Arn": arn}.get(attribute)
+
+
+def bus_steps(making: Making, resource: Resource) -> list[Step]:
+    properties = making.properties(resource)
+    name = making.name_of(resource, "Name", LONGEST_BUS)
+    description = properties.text("Description", "")
+    properties.without_effect("Name", "Tags", "Policy")
+    properties.finish()
+    members = {"Name": name, "Description": description}
+    return [Step(resource.id, Kind.BUS, name, members, resource.line, after=resource.after, retain=resource.retain)]
+
+
+def subscription_steps(making: Making, resource: Resource) -> list[Step]:
+    """A queue, say, that subscribes to a topic."""
+    properties = making.properties(resource)
+    topic, endpoint = properties.text("TopicArn", required=True), properties.text("Endpoint", required=True)
+    protocol = properties.known("Protocol", required=True)
+    if protocol == "lambda":
+        properties.wrong(f"{resource.id}: a function subscribes by an event of its own", resource.line)
+    attributes = {name: properties.value(name) for name in _OF_SUBSCRIPTIONS}
+    properties.without_effect("Region")
+    properties.finish()
+    if not isinstance(topic, Text) or not isinstance(endpoint, Text):
+        return []
+    given = {name: value for name, value in attributes.items() if value is not None}
+    members = {"TopicArn": topic, "Protocol": protocol, "Endpoint": endpoint, "Attributes": given}
+    name = joined([topic, " ", endpoint])
+    return [Step(resource.id, Kind.SUBSCRIPTION, name, members, resource.line, after=resource.after)]
+
+
+_OF_SUBSCRIPTIONS = ("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy")
 
 
 def _statement(service: str, source: Text) -> dict[str, Any]:

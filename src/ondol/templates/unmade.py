@@ -17,6 +17,7 @@ _WHY = {
         (
             *(_ROLE, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::Serverless::Connector"),
             *("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"),
+            "AWS::Events::EventBusPolicy",
         ),
         _RIGHTS,
     ),

@@ -1,0 +1,99 @@
+"""What stands around the functions of a template: buses, streams, subscriptions, destinations; on a real ondol."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from test_templates import HELLO, command, deployed, logged, resources_with, template
+
+from conformance.event_sources import until
+from ondol_process import OndolProcess
+
+RESOURCES = """
+Resources:
+  Ear:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: index.h
+      InlineCode: |
+        import json
+        def h(event, context): print("heard", json.dumps(event))
+      Events:
+        Told: {Type: EventBridgeRule, Properties: {EventBusName: !Ref Bus, Pattern: {source: [shop]}}}
+        Stored: {Type: EventBridgeRule, Properties: {Pattern: {source: [aws.s3]}}}
+        Read: {Type: Kinesis, Properties: {Stream: !GetAtt Stream.Arn, StartingPosition: TRIM_HORIZON}}
+        Queued: {Type: SQS, Properties: {Queue: !GetAtt Inbox.Arn}}
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: shop-bus}}
+  Stream: {Type: AWS::Kinesis::Stream, Properties: {ShardCount: 1}}
+  Files:
+    Type: AWS::S3::Bucket
+    Properties: {NotificationConfiguration: {EventBridgeConfiguration: {EventBridgeEnabled: true}}}
+  News: {Type: AWS::SNS::Topic}
+  Inbox: {Type: AWS::SQS::Queue}
+  Copied:
+    Type: AWS::SNS::Subscription
+    Properties: {Protocol: sqs, TopicArn: !Ref News, Endpoint: !GetAtt Inbox.Arn, FilterPolicy: {kind: [hot]}}
+Outputs: {News: {Value: !Ref News}}
+"""
+
+
+def test_buses_streams_and_subscriptions(moto_door: OndolProcess, tmp_path: Path) -> None:
+    door, file = moto_door, template(tmp_path, RESOURCES, "round")
+    first = deployed(door, file)
+    assert set(first.did().values()) == {"Created"}
+    entry = {"Source": "shop", "DetailType": "ordered", "Detail": "{}", "EventBusName": "shop-bus"}
+    door.client("events").put_events(Entries=[entry])
+    door.client("kinesis").put_record(StreamName="round-Stream", Data=b"x", PartitionKey="p")
+    door.client("s3").put_object(Bucket="round-files", Key="k", Body=b"x")
+    for kind in ("cold", "hot"):
+        attributes = {"kind": {"DataType": "String", "StringValue": kind}}
+        door.client("sns").publish(TopicArn=first.value("News"), Message=f"{kind} news", MessageAttributes=attributes)
+    for heard in ("ordered", "aws:kinesis", "Object Created", "hot news"):
+        until(lambda heard=heard: logged(door, "round-Ear", heard))
+    assert logged(door, "round-Ear", "cold news") == []
+    assert set(deployed(door, file).did().values()) == {"Unchanged"}
+
+    changed = resources_with(file, "FilterPolicy: {kind: [hot]}", "FilterPolicy: {kind: [cold]}")
+    file.write_text(changed.replace("EventBridgeEnabled: true", "EventBridgeEnabled: false"))
+    did = deployed(door, file).did()
+    assert (did["round-files"], did["round-Stream"], did["shop-bus"]) == ("Deleted", "Unchanged", "Unchanged")
+    told = door.client("s3").get_bucket_notification_configuration(Bucket="round-files")
+    assert "EventBridgeConfiguration" not in told
+
+    door.client("s3").delete_object(Bucket="round-files", Key="k")
+    gone = command(door, "delete", "--yes", file)
+    assert gone.code == 0, gone.err
+    assert door.client("events").list_event_buses(NamePrefix="shop-bus")["EventBuses"] == []
+    assert "round-Stream" not in door.client("kinesis").list_streams()["StreamNames"]
+
+
+def test_destinations_are_deployed_again(moto_door: OndolProcess, tmp_path: Path) -> None:
+    """A destination of which only the kind is said is made, as SAM makes it."""
+    config = """
+      EventInvokeConfig:
+        MaximumRetryAttempts: 0
+        DestinationConfig: {OnSuccess: {Type: SQS}, OnFailure: {Type: SQS, Destination: !GetAtt Failed.Arn}}
+  Failed: {Type: AWS::SQS::Queue}
+"""
+    door, file = moto_door, template(tmp_path, HELLO + config, "told")
+    assert set(deployed(door, file).did().values()) == {"Created"}
+    assert set(deployed(door, file).did().values()) == {"Unchanged"}
+    door.client().invoke(FunctionName="told-Hello", InvocationType="Event")
+    [made] = door.client("sqs").list_queues(QueueNamePrefix="told-HelloEventInvokeConfigOnSuccess")["QueueUrls"]
+
+    def received() -> list[Any]:
+        answer = door.client("sqs").receive_message(QueueUrl=made, WaitTimeSeconds=5)
+        return answer.get("Messages", [])  # type: ignore[no-any-return]
+
+    [message] = until(received)
+    assert json.loads(message["Body"])["responsePayload"] == "told-Hello"
+    file.write_text(resources_with(file, "OnSuccess: {Type: SQS}, ", ""))
+    did = deployed(door, file).did()
+    assert did["told-Hello"] == "Updated" and did["told-HelloEventInvokeConfigOnSuccessQueue"] == "Deleted"
+    config_now = door.client().get_function_event_invoke_config(FunctionName="told-Hello")["DestinationConfig"]
+    assert config_now["OnSuccess"] == {} and config_now["OnFailure"]["Destination"].endswith(":told-Failed")
+    file.write_text(resources_with(file, "MaximumRetryAttempts: 0", "MaximumEventAgeInSeconds: 60"))
+    deployed(door, file)
+    shown = door.client().get_function_event_invoke_config(FunctionName="told-Hello")
+    assert "MaximumRetryAttempts" not in shown and shown["MaximumEventAgeInSeconds"] == 60
+    assert command(door, "delete", "--yes", file).code == 0
