@@ -28,7 +28,7 @@ from ondol.model.errors import AccessDenied, CallerError, Outcome, PlatformError
 SAFE_TO_REPEAT = 503
 NOT_TO_REPEAT = 520
 
-_BUG = "An internal error occurred. It is in the log, under this request's id."
+BUG = "An internal error occurred. It is in the log, under this request's id."
 
 
 class _Family(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class Errors:
         if isinstance(error, PlatformError):
             status = SAFE_TO_REPEAT if error.outcome is Outcome.NOT_STARTED else NOT_TO_REPEAT
             return self._platform(status, error.message, request_id)
-        return self._platform(NOT_TO_REPEAT, _BUG, request_id)
+        return self._platform(NOT_TO_REPEAT, BUG, request_id)
 
     def _caller(self, error: CallerError, request_id: str) -> WireReply:
         family = self._families.get(error.code, self._unnamed)

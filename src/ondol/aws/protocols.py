@@ -14,8 +14,9 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
+from ondol.aws.errors import BUG
 from ondol.aws.reply import JSON, JSON_RPC, WireReply
-from ondol.model.errors import CallerError, OndolError, Outcome, PlatformError
+from ondol.model.errors import CallerError, Outcome, PlatformError
 
 XML = "text/xml"
 CBOR = "application/cbor"
@@ -101,12 +102,13 @@ _REST_STATUS = 403
 _RPC_STATUS = 400
 
 
-def refusal(protocol: Protocol, error: OndolError, request_id: str) -> WireReply:
-    """A request refused before its service was asked, in the words of its protocol."""
+def refusal(protocol: Protocol, error: Exception, request_id: str) -> WireReply:
+    """A request refused before its service was asked, in the words of its protocol; a bug is told without its text."""
     if isinstance(error, PlatformError):
         status = 503 if error.outcome is Outcome.NOT_STARTED else 500
         return failure(protocol, status, "ServiceUnavailable", error.message, request_id)
-    assert isinstance(error, CallerError)
+    if not isinstance(error, CallerError):
+        return failure(protocol, 500, "InternalFailure", BUG, request_id)
     usual = _REST_STATUS if protocol is Protocol.REST_JSON else _RPC_STATUS
     status, code = _NAMES.get(protocol, {}).get(error.code, (usual, error.code))
     return failure(protocol, status, code, error.message, request_id)

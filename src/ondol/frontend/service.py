@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 
 from ondol.aws.identity import Caller, caller_of
-from ondol.aws.protocols import failure, protocol_of, refusal
+from ondol.aws.protocols import failure, protocol_of
 from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
-from ondol.aws.service_ids import LAMBDA, LOGS, OWN, TRIGGERS
+from ondol.aws.service_ids import LAMBDA, OWN, TRIGGERS
 from ondol.aws.signing import Scope
 from ondol.aws.sigv4 import Claim, is_presigned, presigned_scope, scope_of
 from ondol.aws.wire import LambdaWire, LogsWire
@@ -36,6 +36,7 @@ from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.names import Names
 from ondol.frontend.other_services import TARGET, OtherServices
+from ondol.frontend.refusals import Refusals
 from ondol.frontend.request_rights import check_rights, denial_of
 from ondol.frontend.rights import permits_url
 from ondol.frontend.sandbox_door import SandboxDoor, caller_as, check_allowed, check_region
@@ -112,8 +113,9 @@ class FrontendService:
         self._triggers = triggers
         self._durable = durable
         self._wire = LambdaWire()
-        self._logs_wire = LogsWire()
-        self._others = OtherServices(self._logs_wire, log_queries, triggers, endpoints, remote)
+        logs_wire = LogsWire()
+        self._refusals = Refusals(self._wire, logs_wire)
+        self._others = OtherServices(logs_wire, log_queries, triggers, endpoints, remote)
         durable_api = DurableApi(durable_invocations)
         event_api = EventApi(targets, events, durable_api, clock)
         self._invoke = InvokeApi(self._wire, targets, invocations, event_api, durable_api)
@@ -212,25 +214,9 @@ class FrontendService:
                     return None
                 answering = begun
         except OndolError as error:
-            self._refuse(error, request_id, request, response)
+            self._refusals.send(error, request_id, request, response)
             return None
-        return self._guarded(answering, request_id, request, response)
-
-    async def _guarded(
-        self,
-        answering: Awaitable[None],
-        request_id: RequestId,
-        request: Request,
-        response: Response,
-        *,
-        service: str = LAMBDA,
-    ) -> None:
-        try:
-            await answering
-        except OndolError as error:
-            if response.started:
-                raise
-            self._refuse(error, request_id, request, response, service=service)
+        return self._refusals.guard(answering, request_id, request, response)
 
     def _ask_for_tls(self, request: Request, response: Response) -> None:
         """Answer who does not speak TLS where it is spoken. Nothing of the request is looked at."""
@@ -252,7 +238,7 @@ class FrontendService:
             refuse_web_pages(request.headers, self._names.others)
             if request.query and request.path.startswith(CODE_PATH) and is_presigned(request.query):
                 self._links.verify(request)
-                return self._guarded(self._download(request, response), request_id, request, response)
+                return self._refusals.guard(self._download(request, response), request_id, request, response)
             body = request.body.whole
             signatory = self._door.recognise(request, body) if body is not None and len(body) <= QUICK_BYTES else None
             if signatory is not None:
@@ -265,9 +251,9 @@ class FrontendService:
                 signatory = claim.terms
                 answering = self._verify_and_answer(claim, request_id, request, response)
         except OndolError as error:
-            self._refuse(error, request_id, request, response, service=_claimed_service(request))
+            self._refusals.send(error, request_id, request, response, service=_claimed_service(request))
             return None
-        return self._guarded(answering, request_id, request, response, service=signatory.service)
+        return self._refusals.guard(answering, request_id, request, response, service=signatory.service)
 
     async def _verify_and_answer(
         self, claim: Claim[Signatory], request_id: RequestId, request: Request, response: Response
@@ -316,7 +302,7 @@ class FrontendService:
         """Answer a request that came out of this environment's sandbox."""
         request_id = RequestId(self._new_id())
         answering = self._answer_sandbox(environment, request_id, request, response)
-        return self._guarded(answering, request_id, request, response)
+        return self._refusals.guard(answering, request_id, request, response)
 
     async def _answer_sandbox(
         self, environment: EnvironmentId, request_id: RequestId, request: Request, response: Response
@@ -368,16 +354,6 @@ class FrontendService:
         if match is not None and match.operation in OPERATIONS:
             return self._invoke.serve(match, caller, request_id, request, response)
         return self._answer(match, caller, request_id, request, response)
-
-    def _refuse(
-        self, error: OndolError, request_id: RequestId, request: Request, response: Response, *, service: str = LAMBDA
-    ) -> None:
-        if service in {LAMBDA, LOGS}:
-            wire = self._logs_wire if TARGET in request.headers else self._wire
-            reply = wire.failure(error, request_id)
-        else:
-            reply = refusal(protocol_of(service, request.query, request.headers), error, request_id)
-        send_reply(response, reply)
 
     async def _answer(
         self, match: Match | None, caller: Caller, request_id: RequestId, request: Request, response: Response
