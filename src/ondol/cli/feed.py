@@ -3,12 +3,12 @@
 import json
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import typer
 
+from ondol.aws.moments import to_the_millisecond
 from ondol.cli.logs import PLATFORM_LINES
 from ondol.cli.syntax import SyntaxFault
 from ondol.cli.traces import Kind, lines_of
@@ -109,10 +109,9 @@ class TextFeed:
             typer.secho(reason, fg=typer.colors.RED)
 
     def log(self, event: dict[str, Any]) -> None:
-        moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
         quiet = event["message"].startswith(PLATFORM_LINES)
         with self._lock:
-            typer.secho(f"{moment.removesuffix('+00:00')}Z {self._label}", dim=True, nl=False)
+            typer.secho(f"{to_the_millisecond(event['timestamp'])} {self._label}", dim=True, nl=False)
             for line in lines_of(event["message"], str(self._directory), self._source_line):
                 typer.secho(line.text, dim=quiet or None, **_STYLES[line.kind])
 

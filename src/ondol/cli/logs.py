@@ -5,11 +5,11 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from ondol.aws.moments import to_the_millisecond
 from ondol.cli.client import DEFAULT_ENDPOINT, Client, Refused
 from ondol.cli.console import say
 from ondol.cli.failure import CommandFailed, no_such_function
@@ -114,8 +114,7 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(event))
         return
-    moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
     # Runtimes keep the lines of one record together with carriage returns, which a terminal takes at their word.
     message = event["message"].rstrip("\n").replace("\r", "\n")
-    typer.secho(f"{moment.removesuffix('+00:00')}Z ", dim=True, nl=False)
+    typer.secho(f"{to_the_millisecond(event['timestamp'])} ", dim=True, nl=False)
     typer.secho(message, dim=message.startswith(PLATFORM_LINES))

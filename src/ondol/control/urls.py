@@ -7,12 +7,12 @@ key of this installation, so that no web page can guess the URL of a function by
 import hashlib
 import hmac
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from ondol.aws.moments import to_the_millisecond
 from ondol.control.policy import check_shared
 from ondol.control.records import FunctionRecord, UrlRecord
 from ondol.model.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
@@ -94,8 +94,8 @@ def describe_url(key: FunctionKey, label: str, url: UrlRecord) -> dict[str, Any]
         "FunctionUrl": url.id,
         "FunctionArn": _arn(key, label),
         "AuthType": url.auth_type,
-        "CreationTime": _shown(url.created),
-        "LastModifiedTime": _shown(url.modified),
+        "CreationTime": to_the_millisecond(url.created),
+        "LastModifiedTime": to_the_millisecond(url.modified),
         "InvokeMode": url.invoke_mode or BUFFERED,
     }
     if url.cors is not None:
@@ -138,8 +138,3 @@ def _cors(given: Mapping[str, Any]) -> Cors | None:
 
 def _arn(key: FunctionKey, label: str) -> str:
     return key.arn if label == LATEST else f"{key.arn}:{label}"
-
-
-def _shown(time: WallTime) -> str:
-    moment = datetime.fromtimestamp(time / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time % 1000:03d}Z"

@@ -4,12 +4,12 @@ Source: developer guide, "Retaining records of asynchronous invocations" and "Ad
 what a record says of an attempt that was refused.
 """
 
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 import msgspec
 
+from ondol.aws.moments import to_the_millisecond
 from ondol.events.api import Event, Failed, Outcome, Refused, Succeeded
 from ondol.model.function import FunctionKey
 from ondol.model.ids import RequestId
@@ -77,7 +77,7 @@ def destination_record(
     """The record of an invocation that is over; `last` is how the last attempt ended, if there was one."""
     record: dict[str, Any] = {
         "version": "1.0",
-        "timestamp": _shown(now),
+        "timestamp": to_the_millisecond(now),
         "requestContext": {
             "requestId": event.request_id,
             "functionArn": event.arn,
@@ -122,10 +122,6 @@ def dead_letter(
         attributes=attributes,
         trace=event.trace,
     )
-
-
-def _shown(now: WallTime) -> str:
-    return datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _invoke_count(event: Event, last: Outcome | None) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ondol.aws.messages import publish, send_to_queue
+from ondol.aws.moments import to_the_millisecond
 from ondol.aws.remote import Remote, RemoteError, RemoteUnavailable
 from ondol.model.arn import FunctionArn
 from ondol.model.errors import PlatformError
@@ -105,21 +106,17 @@ def failure_record(mapping: Mapping, shard: str, discard: Discard, failed: Faile
         }
     return record | {
         "version": "1.0",
-        "timestamp": _iso(now),
+        "timestamp": to_the_millisecond(now),
         batch_info: {
             "shardId": shard,
             "startSequenceNumber": first.sequence,
             "endSequenceNumber": last.sequence,
-            "approximateArrivalOfFirstRecord": _iso(first.arrival),
-            "approximateArrivalOfLastRecord": _iso(last.arrival),
+            "approximateArrivalOfFirstRecord": to_the_millisecond(first.arrival),
+            "approximateArrivalOfLastRecord": to_the_millisecond(last.arrival),
             "batchSize": len(discard.records),
             "streamArn": mapping.source,
         },
     }
-
-
-def _iso(moment: WallTime) -> str:
-    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _day(moment: WallTime) -> str:

@@ -3,10 +3,10 @@
 Source: developer guide, "Using Lambda with Kinesis", "Stateful processing" and "Partial batch responses".
 """
 
-from datetime import UTC, datetime
-
 import msgspec
 
+from ondol.aws.moments import to_the_second
+from ondol.model.time import WallTime
 from ondol.pollers.api import Mapping
 from ondol.pollers.lane import EMPTY_STATE, Attempt
 from ondol.pollers.policy import reported_failures
@@ -32,10 +32,11 @@ _stateful = msgspec.json.Decoder(_Stateful)
 def payload_of(attempt: Attempt, mapping: Mapping, shard: str) -> bytes:
     if attempt.window is None or mapping.stream is None:
         return b'{"Records":[' + b",".join([record.body for record in attempt.records]) + b"]}"
-    start_s = attempt.window.start // 1000
+    start = attempt.window.start
+    end = WallTime(start + mapping.stream.tumbling_window_s * 1000)
     event = _WindowEvent(
         records=[msgspec.Raw(record.body) for record in attempt.records],
-        window={"start": _iso(start_s), "end": _iso(start_s + mapping.stream.tumbling_window_s)},
+        window={"start": to_the_second(start), "end": to_the_second(end)},
         state=msgspec.Raw(attempt.window.state),
         shard_id=shard,
         event_source_arn=mapping.source,
@@ -63,7 +64,3 @@ def state_of(result: bytes) -> bytes | None:
         return bytes(_stateful.decode(result).state)
     except msgspec.MsgspecError:
         return None
-
-
-def _iso(moment_s: int) -> str:
-    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,9 +4,9 @@ Source: EventBridge user guide, "Event structure" and "Calculating PutEvents eve
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from ondol.aws.moments import to_the_second
 from ondol.model.time import WallTime
 from ondol.triggers.api import BusEntry, Owner
 
@@ -23,7 +23,7 @@ def event_of(entry: BusEntry, owner: Owner, id: str, now: WallTime) -> dict[str,
         "detail-type": entry.detail_type,
         "source": entry.source,
         "account": owner.account,
-        "time": shown(now if entry.time is None else entry.time),
+        "time": to_the_second(now if entry.time is None else entry.time),
         "region": owner.region,
         "resources": list(entry.resources),
         "detail": entry.detail,
@@ -34,8 +34,3 @@ def size_of(entry: Mapping[str, Any]) -> int:
     """The bytes of one entry of PutEvents, as AWS counts them."""
     texts = [entry.get(name) or "" for name in ("Source", "DetailType", "Detail")] + entry.get("Resources", [])
     return sum(len(text.encode()) for text in texts) + (_TIME_BYTES if "Time" in entry else 0)
-
-
-def shown(time: WallTime) -> str:
-    """Whole seconds, as AWS has them in events."""
-    return datetime.fromtimestamp(time // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

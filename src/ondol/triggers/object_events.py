@@ -5,10 +5,10 @@ filtering"; EventBridge user guide, "Amazon S3 events". Unconfirmed: `x-amz-id-2
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
+from ondol.aws.moments import to_the_millisecond
 from ondol.model.s3 import FunctionNotification
 from ondol.model.time import WallTime
 from ondol.triggers.api import BusEntry, ObjectEvent, Requester
@@ -76,7 +76,7 @@ def record_of(
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": bucket.region,
-        "eventTime": _shown(now),
+        "eventTime": to_the_millisecond(now),
         "eventName": event.name,
         "userIdentity": {"principalId": f"AWS:{who.principal}"},
         "requestParameters": {"sourceIPAddress": who.address},
@@ -134,7 +134,3 @@ def _share_keys(one: FunctionNotification, other: FunctionNotification) -> bool:
         sorted((a or "", b or ""), key=len) for a, b in ((one.prefix, other.prefix), (one.suffix, other.suffix))
     )
     return longer.startswith(prefix) and further.endswith(suffix)
-
-
-def _shown(now: WallTime) -> str:
-    return datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

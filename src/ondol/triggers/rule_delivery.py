@@ -7,12 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ondol.aws.moments import to_the_second
 from ondol.model.errors import ResourceNotFound
 from ondol.model.event_pattern import EventPattern, parse_pattern
 from ondol.model.time import Clock, WallTime
 from ondol.triggers.api import BusEntry, Owner
 from ondol.triggers.arns import owner_and_name, rule_arn
-from ondol.triggers.bus_events import event_of, shown
+from ondol.triggers.bus_events import event_of
 from ondol.triggers.expressions import UTC_ZONE, parse_expression
 from ondol.triggers.inputs import INGESTION_TIME, RULE_ARN, RULE_NAME, NothingToSend, input_of
 from ondol.triggers.invoking import Invoking, Source
@@ -101,7 +102,7 @@ class RuleDelivery:
 
     async def _deliver(self, rule: Rule, event: Mapping[str, Any], ingested: WallTime, trace: str | None) -> None:
         arn = rule_arn(rule)
-        predefined = {RULE_ARN: arn, RULE_NAME: rule.name, INGESTION_TIME: shown(ingested)}
+        predefined = {RULE_ARN: arn, RULE_NAME: rule.name, INGESTION_TIME: to_the_second(ingested)}
         invocations = []
         for target in rule.targets.values():
             try:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
+from ondol.aws.moments import to_the_second
 from ondol.model.time import Clock, WallTime
 from ondol.triggers.api import BusEntry, Owner
 from ondol.triggers.arns import schedule_arn
-from ondol.triggers.bus_events import event_of, shown
+from ondol.triggers.bus_events import event_of
 from ondol.triggers.expressions import MINUTE_MS, parse_expression, zone_of
 from ondol.triggers.invoking import Invoking, Source
 from ondol.triggers.occurrences import Timing
@@ -73,7 +74,7 @@ def payload_of(schedule: Schedule, occurrence: WallTime, id: str) -> bytes:
         return msgspec.json.encode(event | {"detail": "{}"})
     attributes = {
         "<aws.scheduler.schedule-arn>": arn,
-        "<aws.scheduler.scheduled-time>": shown(occurrence),
+        "<aws.scheduler.scheduled-time>": to_the_second(occurrence),
         "<aws.scheduler.execution-id>": id,
         "<aws.scheduler.attempt-number>": "1",
     }

@@ -8,12 +8,12 @@ whose owner anybody would trust.
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from ondol.aws.moments import to_the_millisecond
 from ondol.model.ids import AccountId
 from ondol.model.sns import Message
 from ondol.model.time import Clock, WallTime
@@ -139,7 +139,7 @@ def event_of(subscription: Subscription, message: Message, body: str, now: WallT
         "TopicArn": subscription.topic,
         "Subject": message.subject,
         "Message": body,
-        "Timestamp": datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "Timestamp": to_the_millisecond(now),
         "SignatureVersion": "1",
         "Signature": "",
         "SigningCertUrl": "",

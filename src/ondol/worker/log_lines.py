@@ -6,10 +6,10 @@ schema"). Output is split at "\\n" alone; a line keeps its newline.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import msgspec
 
+from ondol.aws.moments import to_the_millisecond
 from ondol.model.arn import runtime_version_arn
 from ondol.model.function import FunctionVersion
 from ondol.model.ids import RequestId
@@ -30,12 +30,6 @@ STATUS = {
     FailureKind.EXTENSION_FAILED: "error",
 }
 """`Status` in the report of an invocation that its environment did not outlive."""
-
-
-def iso8601(time: WallTime) -> str:
-    """`2026-01-31T12:00:00.123Z`, as the platform's lines carry it."""
-    whole = datetime.fromtimestamp(time / 1000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z"
 
 
 class LineSplitter:
@@ -110,7 +104,8 @@ class TextLines:
     def _what_happened(self, time: WallTime, report: Report, failure: FunctionFailure) -> str:
         """The one event in which the platform tells why a runtime did not live to answer."""
         if failure.kind is FailureKind.TIMED_OUT:
-            return f"{iso8601(time)} {report.request} Task timed out after {self._version.timeout_s:.2f} seconds\n\n"
+            what = f"{report.request} Task timed out after {self._version.timeout_s:.2f} seconds"
+            return f"{to_the_millisecond(time)} {what}\n\n"
         return f"{msgspec.json.decode(failure.payload)['errorMessage']}\n{failure.error_type}\n"
 
     def _report(self, report: Report) -> str:
@@ -197,7 +192,7 @@ class JsonLines:
     def _line(self, time: WallTime, type: str, record: Mapping[str, object], always: bool = False) -> list[str]:
         if not self._all and not always:
             return []
-        return [msgspec.json.encode({"time": iso8601(time), "type": type, "record": record}).decode() + "\n"]
+        return [msgspec.json.encode({"time": to_the_millisecond(time), "type": type, "record": record}).decode() + "\n"]
 
 
 PlatformLines = TextLines | JsonLines
