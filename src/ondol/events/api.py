@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from ondol.model.function import EventSettings, FunctionKey
+from ondol.model.function import LATEST, EventSettings, FunctionKey
 from ondol.model.ids import RequestId
 from ondol.model.time import WallTime
 
@@ -36,7 +36,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag="event", omit_defaults=Tr
     @property
     def arn(self) -> str:
         """Of the function, with the qualifier that was asked for, which is always said."""
-        return f"{self.function.arn}:{self.qualifier or '$LATEST'}"
+        return f"{self.function.arn}:{self.qualifier or LATEST}"
 
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False):

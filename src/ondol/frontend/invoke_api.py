@@ -1,7 +1,7 @@
 """Invoke, InvokeAsync and InvokeWithResponseStream: from a request on the wire to an invocation, or to an event.
 
-Source: API reference, of these three. The warm path of ondol: an invocation whose payload
-is here, of a function whose view is held, is with its worker before `serve` returns.
+Source: API reference, of these three. The warm path of ondol: an invocation whose payload is here, of a function whose
+view is held, is with its worker before `serve` returns.
 """
 
 from collections.abc import Awaitable

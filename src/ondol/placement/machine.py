@@ -13,10 +13,7 @@ from ondol.model.errors import InvariantError
 from ondol.model.ids import EnvironmentId, WorkerId
 from ondol.model.limits import FULL_PROCESSOR_MB
 from ondol.placement.api import Demand, Placed, Unplaced, WorkerCapacity
-from ondol.placement.policy import FILTERS, PlacementLimits, WorkerView, decide
-
-REFUSALS_TOLD = 3
-"""Of so many workers the reason is told when none has room."""
+from ondol.placement.policy import FILTERS, REFUSALS_TOLD, PlacementLimits, WorkerView, decide
 
 _Size = tuple[int, float, int]
 _Position = tuple[int, WorkerId]

@@ -12,6 +12,9 @@ from ondol.model.ids import WorkerId
 from ondol.model.limits import FULL_PROCESSOR_MB
 from ondol.placement.api import Demand, Placed, Unplaced, WorkerCapacity
 
+REFUSALS_TOLD = 3
+"""Of so many workers the reason is told when none has room."""
+
 
 class PlacementLimits(msgspec.Struct, frozen=True):
     memory_overcommit: float = 10.0
@@ -24,13 +27,12 @@ class PlacementLimits(msgspec.Struct, frozen=True):
 class WorkerView:
     """A worker and what it is committed to."""
 
-    __slots__ = ("capacity", "draining", "environments", "memory_mb")
+    __slots__ = ("capacity", "environments", "memory_mb")
 
     def __init__(self, capacity: WorkerCapacity) -> None:
         self.capacity = capacity
         self.memory_mb = 0
         self.environments = 0
-        self.draining = False
 
     @property
     def processors(self) -> float:
@@ -40,10 +42,6 @@ class WorkerView:
 
 Filter = Callable[[WorkerView, Demand, PlacementLimits], str | None]
 """Why this worker cannot take the environment; None if it can."""
-
-
-def _accepts(worker: WorkerView, demand: Demand, limits: PlacementLimits) -> str | None:
-    return "is draining" if worker.draining else None
 
 
 def _has_sandboxes(worker: WorkerView, demand: Demand, limits: PlacementLimits) -> str | None:
@@ -61,7 +59,7 @@ def _has_processors(worker: WorkerView, demand: Demand, limits: PlacementLimits)
     return f"has {room:.2f} processors left to commit" if room < demand.memory_mb / FULL_PROCESSOR_MB else None
 
 
-FILTERS: tuple[Filter, ...] = (_accepts, _has_sandboxes, _has_memory, _has_processors)
+FILTERS: tuple[Filter, ...] = (_has_sandboxes, _has_memory, _has_processors)
 
 
 def best_fit(worker: WorkerView, demand: Demand, limits: PlacementLimits) -> float:
@@ -83,5 +81,5 @@ def decide(workers: Iterable[WorkerView], demand: Demand, limits: PlacementLimit
         if best is None or score > best[0] or (score == best[0] and name < best[1]):
             best = (score, name)
     if best is None:
-        return Unplaced("; ".join(refusals[:3]) or "there is no worker")
+        return Unplaced("; ".join(refusals[:REFUSALS_TOLD]) or "there is no worker")
     return Placed(best[1], f"best fit: {best[0]:.1%} of what may be committed")

@@ -1,7 +1,7 @@
 """The lines that an environment's log has: its own output, and the platform's START, END and REPORT.
 
-Pure: times are given. Texts are AWS's (developer guide, "Lambda logs" and "Lambda Telemetry API Event
-schema"). Output is split at "\\n" alone; a line keeps its newline.
+Pure: times are given. Texts are AWS's (developer guide, "Lambda logs" and "Lambda Telemetry API Event schema"). Output
+is split at "\\n" alone; a line keeps its newline.
 """
 
 import re

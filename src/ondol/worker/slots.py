@@ -23,15 +23,15 @@ class SlotKey(msgspec.Struct, frozen=True):
 class _Kind:
     __slots__ = ("preparing", "ready", "waiting")
 
-    @property
-    def busy(self) -> bool:
-        """Somebody waits for one, or one is on its way."""
-        return self.preparing > 0 or bool(self.waiting)
-
     def __init__(self) -> None:
         self.ready: deque[Sandbox] = deque()
         self.preparing = 0
         self.waiting: deque[asyncio.Future[Sandbox]] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Somebody waits for one, or one is on its way."""
+        return self.preparing > 0 or bool(self.waiting)
 
 
 class Slots:

@@ -307,18 +307,17 @@ class JailSandbox:
             with contextlib.suppress(SpawnerGone):
                 self._link.tell({"do": command, "name": self._name, **arguments})
 
-    def _read_output(self) -> bool:
-        """Deliver one portion; False when there is none now."""
+    def _read_output(self) -> None:
+        """Deliver one portion, if there is one now."""
         assert self._guest is not None
         try:
             data = os.read(self._output, _READ_BYTES)
         except BlockingIOError:
-            return False
-        if not data:
+            return
+        if data:
+            self._guest.output(data)
+        else:
             self._loop.remove_reader(self._output)
-            return False
-        self._guest.output(data)
-        return True
 
     def _accept(self) -> None:
         try:

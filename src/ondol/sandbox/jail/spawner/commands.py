@@ -1,7 +1,7 @@
 """The fixed commands that the spawner takes, and what it answers.
 
 ```
-create  name runtime account bound [image] ──▶ answer with 2 descriptors, 1 if it is watched, 1 for each that is bound
+create  name runtime account bound [image] ──▶ answer with the descriptors that `slot` names (`Listener.prepared`)
 start   name code layers ...    ──▶ answer                        freeze   name
 stop    name grace_s extensions_s ──▶ answer                      thaw     name
 throttle name share             reach    name ──▶ answer with 1 descriptor
