@@ -2,8 +2,11 @@
 
 from pathlib import PurePath
 
-from test_template_plans import function, plan, refused, step, variables
+import pytest
+from test_template_plans import STACK, function, plan, refused, step, variables
 
+from ondol.templates.plan import plan_of
+from ondol.templates.problems import TemplateRefused
 from ondol.templates.steps import Folder, Kind
 from ondol.templates.values import Attribute
 
@@ -112,3 +115,58 @@ Parameters:
     assert variables("!Join ['+', !Ref Subnets]", before) == "a+b"
     [(_, why)] = refused(function(before=before.replace("EC2::VPC::Id", "SSM::Parameter::Value<String>")))
     assert why == "Parameters.Vpc: ondol has no parameters of type AWS::SSM::Parameter::Value<String>"
+
+
+@pytest.mark.parametrize(
+    ("value", "was"), [("true", "yes"), ("false", "no"), ("'true'", "yes"), ("TRUE", "yes"), ("on", "yes")]
+)
+def test_a_parameter_that_is_true_or_false_is_as_cloudformation_writes_it(value: str, was: str) -> None:
+    before = f"""
+Parameters:
+  Use: {{Type: String, AllowedValues: [true, false], Default: {value}}}
+Conditions:
+  Used: !Equals [!Ref Use, true]"""
+    assert variables("!If [Used, 'yes', 'no']", before) == was
+    assert variables("!Ref Use", before, Use="true") == "true"
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ("Conditions: {C: !Equals [!Ref Nobody, x]}", "Ref Nobody: there is no such parameter or resource"),
+        ("Conditions: {C: !Equals [!Ref Hello, x]}", "Ref Hello: there is no such parameter or resource"),
+        ("Conditions: {C: !Equals [!GetAtt Hello.Arn, x]}", "ondol knows no such attribute"),
+        ("Conditions: {C: !Not []}", "this is no condition"),
+        ("Parameters: {P: {Type: [String], Default: x}}", "ondol has no parameters of type"),
+        ("Parameters: {P: {Type: String, Default: x, MinLength: [a]}}", "which are no numbers"),
+    ],
+)
+def test_a_head_that_is_wrong_is_refused(head: str, says: str) -> None:
+    text = function("", head, "    Condition: C" if head.startswith("Conditions") else "")
+    assert says in str(refused(text))
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ("      Tags: !Ref Nobody", "Ref Nobody"),
+        ("      Environment: [a]", "Environment must be an object"),
+        ("      Environment: {Variables: {V: !Ref [a]}}", "Ref has the name of a parameter or of a resource"),
+        ("      Environment: {Variables: {V: !Split ['', abc]}}", "Fn::Split has a separator"),
+        ("      Environment: {Variables: {V: !Sub ['${x}', !Ref Nobody]}}", "Fn::Sub has a text"),
+        ("      Environment: {Variables: {V: !ToJsonString {a: !Ref Nobody}}}", "Ref Nobody"),
+        ("      Events: {S: {Type: SNS, Properties: {Topic: t, FilterPolicy: {a: [!Ref Nobody]}}}}", "Ref Nobody"),
+        (
+            "      Events: {S: {Type: S3, Properties: {Bucket: b, Events: e, Filter: {S3Key: 1}}}}",
+            "S3Key must be an object",
+        ),
+    ],
+)
+def test_a_value_that_is_wrong_is_refused_wherever_it_stands(members: str, says: str) -> None:
+    assert says in str(refused(function(members)))
+
+
+def test_a_transform_that_is_an_object_is_refused_by_its_name() -> None:
+    text = "Transform: [{Name: AWS::Include, Parameters: {}}, AWS::Serverless-2016-10-31]"
+    with pytest.raises(TemplateRefused, match="Transform AWS::Include: ondol does not serve it"):
+        plan_of(text, STACK, {})

@@ -405,7 +405,7 @@ def test_what_services_invoke_a_function_by() -> None:
     ]
     subscription = step(made, "HelloTold")
     assert shown(subscription.name) == f"${{N.Arn}} {arn}"
-    assert subscription.members["Attributes"] == {"FilterPolicy": '{"kind": ["a"]}'}
+    assert subscription.members["Attributes"] == {"FilterPolicy": {"kind": ["a"]}}
     order = [each.id for each in made.steps]
     assert order.index("HelloStoredPermission") < order.index("BNotifications")
     elsewhere = function("      Events: {S: {Type: S3, Properties: {Bucket: other, Events: x}}}")

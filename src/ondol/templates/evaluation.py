@@ -11,7 +11,7 @@ from typing import Any
 
 from ondol.templates.document import Items, Section
 from ondol.templates.problems import Problems
-from ondol.templates.values import ABSENT, UNKNOWN, Attribute, Joined, Text, Unknown, attributes_in, joined, shown
+from ondol.templates.values import ABSENT, UNKNOWN, Attribute, Joined, Text, Unknown, joined, shown
 
 NO_VALUE = "AWS::NoValue"
 
@@ -57,7 +57,7 @@ class Evaluation:
             "Fn::Equals": self._equals,
             "Fn::And": lambda node, line: all(self.test(each, line) for each in node),
             "Fn::Or": lambda node, line: any(self.test(each, line) for each in node),
-            "Fn::Not": lambda node, line: not self.test(node[0], line),
+            "Fn::Not": lambda node, line: not self.test(node[0] if len(node) == 1 else None, line),
             "Condition": self.holds,
         }
 
@@ -111,11 +111,13 @@ class Evaluation:
         return shown(values[0]) == shown(values[1])
 
     def _ref(self, node: Any, line: int) -> Any:
+        if not isinstance(node, str):
+            return self._wrong(line, "Ref has the name of a parameter or of a resource")
         if node == NO_VALUE:
             return ABSENT
         if node in self._parameters:
             return self._parameters[node]
-        name, dot, attribute = str(node).partition(".")
+        name, dot, attribute = node.partition(".")
         found = self._reference(name, attribute if dot else None, line)
         return self._wrong(line, f"Ref {node}: there is no such parameter or resource") if found is None else found
 
@@ -133,7 +135,7 @@ class Evaluation:
         text, variables = node, {}
         if isinstance(node, list) and len(node) == 2 and isinstance(node[1], Section):
             text, variables = node[0], self.value(node[1], line)
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not isinstance(variables, dict):
             return self._wrong(line, "Fn::Sub has a text, or a text and its variables")
         parts: list[Any] = []
         end = 0
@@ -172,7 +174,8 @@ class Evaluation:
 
     def _split(self, node: Any, line: int) -> Any:
         values = self.value(node, line)
-        if not isinstance(values, list) or len(values) != 2 or not all(isinstance(each, str) for each in values):
+        texts = isinstance(values, list) and len(values) == 2 and all(isinstance(each, str) for each in values)
+        if not texts or not values[0]:
             return self._wrong(line, "Fn::Split has a separator and a text that is known before anything is made")
         return values[1].split(values[0])
 
@@ -207,9 +210,10 @@ class Evaluation:
 
     def _to_json(self, node: Any, line: int) -> Any:
         value = self.value(node, line)
-        if not isinstance(value, dict | list) or any(True for _ in attributes_in(value)):
-            return self._wrong(line, "Fn::ToJsonString has an object or a list that is known before anything is made")
-        return json.dumps(value, separators=(",", ":"))
+        try:
+            return json.dumps(value, separators=(",", ":"))
+        except TypeError:
+            return self._wrong(line, "Fn::ToJsonString has a value that is known before anything is made")
 
     def _base64(self, node: Any, line: int) -> Any:
         value = self.value(node, line)

@@ -102,7 +102,7 @@ def _members(making: Making, resource: Resource, properties: Properties, *, imag
     given |= {member: properties.number(name) for name, member in _NUMBERS.items()}
     given |= {name: properties.object(name) for name in _OBJECTS}
     environment = properties.object("Environment")
-    given["Environment"] = None if environment is None else {"Variables": {}, **environment}
+    given["Environment"] = {"Variables": {}, **environment} if isinstance(environment, dict) else None
     given["Architectures"] = properties.items("Architectures") or None
     given["Layers"] = properties.items("Layers") or None
     given["Role"] = properties.text("Role") or role_arn(making, resource.id)

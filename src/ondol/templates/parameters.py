@@ -10,6 +10,7 @@ from typing import Any
 from ondol.templates.document import Section
 from ondol.templates.making import Stack
 from ondol.templates.problems import Problems
+from ondol.templates.values import shown
 
 _TEXT, _NUMBER, _NUMBERS, _TEXTS = "String", "Number", "List<Number>", "CommaDelimitedList"
 _KNOWN = frozenset({_TEXT, _NUMBER, _NUMBERS, _TEXTS, "List<String>"})
@@ -39,7 +40,8 @@ def parameter_values(declared: Section, given: Mapping[str, str], problems: Prob
         if not isinstance(parameter, Section) or "Type" not in parameter:
             problems.add(line, f"Parameters.{name} must be an object with a Type")
             continue
-        if parameter["Type"] not in _KNOWN and not _OF_AWS.fullmatch(str(parameter["Type"])):
+        kind = str(parameter["Type"])
+        if kind not in _KNOWN and not _OF_AWS.fullmatch(kind):
             problems.add(
                 parameter.line_of("Type"), f"Parameters.{name}: ondol has no parameters of type {parameter['Type']}"
             )
@@ -48,12 +50,12 @@ def parameter_values(declared: Section, given: Mapping[str, str], problems: Prob
         if value is None:
             problems.add(line, f"Parameters.{name} has no default: give one with --parameter {name}=VALUE")
             continue
-        values[name] = _value(name, parameter, str(value), line, problems)
+        values[name] = _value(name, parameter, shown(value), line, problems)
     return values
 
 
 def _value(name: str, parameter: Section, text: str, line: int, problems: Problems) -> Any:
-    kind = parameter["Type"]
+    kind = str(parameter["Type"])
     listed = kind == _TEXTS or kind.startswith("List<")
     texts = [part.strip() for part in text.split(",")] if listed else [text]
     for each in texts:
@@ -65,8 +67,9 @@ def _value(name: str, parameter: Section, text: str, line: int, problems: Proble
 
 def _unfit(parameter: Section, kind: str, text: str) -> str | None:
     """Why this is no value of the parameter."""
-    if "AllowedValues" in parameter and text not in map(str, parameter["AllowedValues"]):
-        return f"is none of {', '.join(map(str, parameter['AllowedValues']))}"
+    allowed = parameter.get("AllowedValues")
+    if isinstance(allowed, list) and text not in map(shown, allowed):
+        return f"is none of {', '.join(map(shown, allowed))}"
     if "AllowedPattern" in parameter and not re.fullmatch(str(parameter["AllowedPattern"]), text):
         return f"does not have the form {parameter['AllowedPattern']}"
     if kind in {_NUMBER, _NUMBERS}:
@@ -77,6 +80,9 @@ def _unfit(parameter: Section, kind: str, text: str) -> str | None:
         low, high = parameter.get("MinValue"), parameter.get("MaxValue")
     else:
         size, low, high = float(len(text)), parameter.get("MinLength"), parameter.get("MaxLength")
-    if low is not None and size < float(low):
-        return f"is less than {low}"
-    return f"is more than {high}" if high is not None and size > float(high) else None
+    try:
+        if low is not None and size < float(low):
+            return f"is less than {low}"
+        return f"is more than {high}" if high is not None and size > float(high) else None
+    except (TypeError, ValueError):
+        return f"cannot be held to {low} and {high}, which are no numbers"

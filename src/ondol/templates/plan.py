@@ -99,6 +99,8 @@ class _Planning:
             problems=problems,
         )
         self._naming: list[str] = []
+        # Nothing can be referred to while conditions decide which resources there are.
+        self._making = Making(stack, self._evaluation, problems, {})
         self._making = Making(stack, self._evaluation, problems, self._resources())
 
     def plan(self) -> Plan:
@@ -245,9 +247,10 @@ class _Planning:
 
 def _require_transform(document: Section, problems: Problems) -> None:
     transforms = document.get("Transform", [])
-    named = transforms if isinstance(transforms, list) else [transforms]
+    listed = transforms if isinstance(transforms, list) else [transforms]
+    named = [each.get("Name") if isinstance(each, dict) else each for each in listed]
     for each in named:
-        if each not in {SERVERLESS, _EXTENSIONS}:
+        if each not in (SERVERLESS, _EXTENSIONS):
             problems.add(document.line_of("Transform"), f"Transform {each}: ondol does not serve it")
     if SERVERLESS not in named:
         problems.add(document.line_of("Transform"), f"a template must have Transform: {SERVERLESS}")

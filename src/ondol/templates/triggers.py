@@ -4,7 +4,6 @@ Source: AWS SAM developer guide, "Schedule", "ScheduleV2", "EventBridgeRule", "S
 CloudFormation user guide, "AWS::Events::EventBus", "AWS::SNS::Subscription".
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -135,7 +134,7 @@ def _sns(making: Making, function: MadeFunction, id: str, properties: Properties
         return []
     arn = arn_of(making, function)
     policy = properties.object("FilterPolicy")
-    attributes = {} if policy is None else {"FilterPolicy": json.dumps(policy)}
+    attributes = {} if policy is None else {"FilterPolicy": policy}
     scope = properties.known("FilterPolicyScope")
     attributes |= {} if scope is None else {"FilterPolicyScope": scope}
     members = {"TopicArn": topic, "Protocol": "lambda", "Endpoint": arn, "Attributes": attributes}

@@ -25,6 +25,10 @@ class Unknown:
     def __repr__(self) -> str:
         return "?"
 
+    def __bool__(self) -> bool:
+        """So that `or` finds what stands for it until the problem is told."""
+        return False
+
 
 class Absent:
     """AWS::NoValue: as if it had not been written."""
