@@ -8,7 +8,7 @@ import base64
 import hashlib
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -57,6 +57,18 @@ class RemoteError(Exception):
 
 class RemoteUnavailable(Exception):
     """The service could not be asked: no server is configured for it, or that one does not answer."""
+
+
+T = TypeVar("T")
+
+
+def understood(answer: Mapping[str, Any], kind: type[T]) -> T:
+    """What an answer says. Raises `RemoteUnavailable` where it is not what the service promises: who says such things
+    is another server than the one that is meant, or one in front of it."""
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise RemoteUnavailable(f"the server answered what cannot be understood: {error}") from error
 
 
 class Remote:

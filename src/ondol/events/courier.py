@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ondol.aws.messages import publish, send_to_queue
-from ondol.aws.remote import EVENTS, Remote, RemoteError, RemoteUnavailable
+from ondol.aws.remote import EVENTS, Remote, RemoteError, RemoteUnavailable, understood
 from ondol.events.deliveries import NotDelivered
 from ondol.events.records import SOURCE, Delivery, detail_type
 from ondol.model.endpoint import Endpoints
@@ -17,6 +17,16 @@ from ondol.model.errors import OndolError
 from ondol.model.ids import AccountId, Region
 from ondol.model.sns import Message, MessageAttribute
 from ondol.triggers.api import BusEntry, EventBuses, Topics
+
+
+class _Entry(msgspec.Struct):
+    code: str | None = msgspec.field(default=None, name="ErrorCode")
+    message: str | None = msgspec.field(default=None, name="ErrorMessage")
+
+
+class _Put(msgspec.Struct):
+    failed: int = msgspec.field(default=0, name="FailedEntryCount")
+    entries: list[_Entry] = msgspec.field(default=[], name="Entries")
 
 
 class AwsCourier:
@@ -94,9 +104,10 @@ async def _put_event(remote: Remote, delivery: Delivery, _: str) -> None:
         "Time": delivery.at // 1000,
     }
     answer = await remote.call(EVENTS, *_function_side(delivery), "PutEvents", {"Entries": [entry]})
-    if answer.get("FailedEntryCount"):
-        refused: dict[str, str] = next(iter(answer.get("Entries", ())), {})
-        raise NotDelivered(f"{refused.get('ErrorMessage')} ({refused.get('ErrorCode')})")
+    told = understood(answer, _Put)
+    if told.failed:
+        refused = next(iter(told.entries), _Entry())
+        raise NotDelivered(f"{refused.message} ({refused.code})")
 
 
 async def _put_object(remote: Remote, delivery: Delivery, id: str) -> None:

@@ -23,7 +23,7 @@ from aiormq.exceptions import (
     ProbableAuthenticationError,
 )
 
-from ondol.aws.remote import SECRETS_MANAGER, Remote, RemoteError, RemoteUnavailable
+from ondol.aws.remote import SECRETS_MANAGER, Remote, RemoteError, RemoteUnavailable, understood
 from ondol.model.endpoint import Broker
 from ondol.pollers.api import BrokerSettings, SourceRefused
 from ondol.pollers.broker_events import BrokerMessage, message_of
@@ -42,6 +42,10 @@ _FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, asyncio
 class _Secret(msgspec.Struct):
     username: str
     password: str
+
+
+class _SecretValue(msgspec.Struct):
+    text: str = msgspec.field(default="", name="SecretString")
 
 
 class Deliveries:
@@ -151,7 +155,7 @@ class BrokerQueue:
             answer = await self._remote.call(
                 SECRETS_MANAGER, source.account, source.region, "GetSecretValue", {"SecretId": secret}
             )
-            found = msgspec.json.decode(answer.get("SecretString", ""), type=_Secret)
+            found = msgspec.json.decode(understood(answer, _SecretValue).text, type=_Secret)
         except RemoteError as error:
             raise SourceRefused(f"The secret {secret} cannot be read: {error}") from error
         except msgspec.MsgspecError as error:

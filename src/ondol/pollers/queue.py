@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ondol.aws.remote import SQS, Remote, RemoteError
+from ondol.aws.remote import SQS, Remote, RemoteError, understood
 from ondol.pollers.sources import Source
 
 RECEIVE_MESSAGES = 10
@@ -31,6 +31,37 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """The record as JSON."""
 
 
+class _Found(msgspec.Struct, rename="pascal"):
+    queue_url: str
+
+
+class _Described(msgspec.Struct, rename="pascal"):
+    attributes: dict[str, str] = {}
+
+
+class _Attribute(msgspec.Struct, rename="pascal"):
+    data_type: str
+    string_value: str | None = None
+    binary_value: str | None = None
+
+
+class _Received(msgspec.Struct, rename="pascal"):
+    message_id: str
+    receipt_handle: str
+    body: str
+    md5_of_body: str | None = msgspec.field(default=None, name="MD5OfBody")
+    md5_of_attributes: str | None = msgspec.field(default=None, name="MD5OfMessageAttributes")
+    attributes: dict[str, Any] = {}
+    message_attributes: dict[str, _Attribute] | None = None
+
+
+class _Answer(msgspec.Struct, rename="pascal"):
+    """Of all that is done with messages."""
+
+    messages: list[_Received] | None = None
+    failed: list[dict[str, Any]] | None = None
+
+
 class Queue:
     def __init__(self, remote: Remote, source: Source, arn: str) -> None:
         self._remote = remote
@@ -41,8 +72,7 @@ class Queue:
     async def attributes(self) -> dict[str, str]:
         """Raises `RemoteError` and `RemoteUnavailable`, as all methods do."""
         answer = await self._call("GetQueueAttributes", {"AttributeNames": ["All"]})
-        attributes: dict[str, str] = answer.get("Attributes", {})
-        return attributes
+        return understood(answer, _Described).attributes
 
     async def receive(self, most: int) -> list[Message]:
         wanted = {
@@ -52,7 +82,7 @@ class Queue:
             "MessageAttributeNames": ["All"],
         }
         answer = await self._call("ReceiveMessage", wanted)
-        return [self._message(received) for received in answer.get("Messages") or ()]
+        return [self._message(received) for received in understood(answer, _Answer).messages or ()]
 
     async def delete(self, messages: Sequence[Message]) -> None:
         await self._each_ten("DeleteMessageBatch", messages, {})
@@ -70,44 +100,45 @@ class Queue:
             ]
             calls.append(self._call(operation, {"Entries": entries}))
         for answer in await asyncio.gather(*calls):
-            if refused := answer.get("Failed"):
-                raise RemoteError(refused[0].get("Code", operation), refused[0].get("Message", ""), 200)
+            if refused := understood(answer, _Answer).failed:
+                raise RemoteError(str(refused[0].get("Code")), str(refused[0].get("Message", "")), 200)
 
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         source = self._source
         if self._url is None:
             named = {"QueueName": source.name, "QueueOwnerAWSAccountId": source.account}
-            self._url = (await self._remote.call(SQS, source.account, source.region, "GetQueueUrl", named))["QueueUrl"]
+            found = await self._remote.call(SQS, source.account, source.region, "GetQueueUrl", named)
+            self._url = understood(found, _Found).queue_url
         parameters = {"QueueUrl": self._url, **parameters}
         return await self._remote.call(SQS, source.account, source.region, operation, parameters)
 
-    def _message(self, received: Mapping[str, Any]) -> Message:
-        attributes = received.get("Attributes", {})
+    def _message(self, received: _Received) -> Message:
+        attributes = received.attributes
         record = {
-            "messageId": received["MessageId"],
-            "receiptHandle": received["ReceiptHandle"],
-            "body": received["Body"],
+            "messageId": received.message_id,
+            "receiptHandle": received.receipt_handle,
+            "body": received.body,
             "attributes": attributes,
             "messageAttributes": {
-                name: _attribute(value) for name, value in (received.get("MessageAttributes") or {}).items()
+                name: _shown(attribute) for name, attribute in (received.message_attributes or {}).items()
             },
-            "md5OfMessageAttributes": received.get("MD5OfMessageAttributes"),
-            "md5OfBody": received["MD5OfBody"],
+            "md5OfMessageAttributes": received.md5_of_attributes,
+            "md5OfBody": received.md5_of_body,
             "eventSource": "aws:sqs",
             "eventSourceARN": self._arn,
             "awsRegion": self._source.region,
         }
-        group = attributes.get("MessageGroupId", "")
-        return Message(record["messageId"], record["receiptHandle"], group, record, msgspec.json.encode(record))
+        group = str(attributes.get("MessageGroupId", ""))
+        return Message(received.message_id, received.receipt_handle, group, record, msgspec.json.encode(record))
 
 
-def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(attribute: _Attribute) -> dict[str, Any]:
     shown: dict[str, Any] = {}
-    if value.get("StringValue") is not None:
-        shown["stringValue"] = value["StringValue"]
-    if value.get("BinaryValue") is not None:
-        shown["binaryValue"] = value["BinaryValue"]
-    return {**shown, "stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}
+    if attribute.string_value is not None:
+        shown["stringValue"] = attribute.string_value
+    if attribute.binary_value is not None:
+        shown["binaryValue"] = attribute.binary_value
+    return {**shown, "stringListValues": [], "binaryListValues": [], "dataType": attribute.data_type}
 
 
 def event_of(bodies: Sequence[bytes]) -> bytes:

@@ -7,11 +7,11 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
-from ondol.aws.remote import DYNAMODB_STREAMS, KINESIS, Remote
+from ondol.aws.remote import DYNAMODB_STREAMS, KINESIS, Remote, understood
 from ondol.model.time import WallTime
 from ondol.pollers.filters import Filters
 from ondol.pollers.lane import StreamRecord
@@ -21,6 +21,69 @@ from ondol.pollers.sources import Source
 PAGE_RECORDS = 500
 
 _TURN_RECORDS = 50
+
+R = TypeVar("R")
+
+
+_Sequence = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+\Z", max_length=128)]
+
+
+class _Range(msgspec.Struct, rename="pascal"):
+    ending_sequence_number: _Sequence | None = None
+
+
+class _Shard(msgspec.Struct, rename="pascal"):
+    shard_id: str
+    sequence_number_range: _Range
+    parent_shard_id: str | None = None
+    adjacent_parent_shard_id: str | None = None
+
+
+class _Listed(msgspec.Struct, rename="pascal"):
+    shards: list[_Shard]
+    next_token: str | None = None
+
+
+class _Table(msgspec.Struct, rename="pascal"):
+    shards: list[_Shard] | None = None
+    last_evaluated_shard_id: str | None = None
+
+
+class _Described(msgspec.Struct, rename="pascal"):
+    stream_description: _Table
+
+
+class _Iterator(msgspec.Struct, rename="pascal"):
+    shard_iterator: str
+
+
+class _KinesisRecord(msgspec.Struct, rename="pascal"):
+    sequence_number: _Sequence
+    partition_key: str
+    data: str
+    approximate_arrival_timestamp: int | float
+
+
+class _KinesisRecords(msgspec.Struct, rename="pascal"):
+    records: list[_KinesisRecord]
+    next_shard_iterator: str | None = None
+
+
+class _Change(msgspec.Struct, rename="pascal"):
+    sequence_number: _Sequence
+    approximate_creation_date_time: int | float
+    keys: dict[str, Any] | None = None
+
+
+class _Changed(msgspec.Struct):
+    dynamodb: _Change
+
+
+class _Changes(msgspec.Struct, rename="pascal"):
+    records: list[dict[str, Any]]
+    """As functions get them."""
+
+    next_shard_iterator: str | None = None
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -54,11 +117,11 @@ class KinesisStream:
         shards: list[Shard] = []
         asked: dict[str, Any] = {"StreamName": self._source.name}
         while True:
-            answer = await self._call("ListShards", asked)
-            shards += [_shard(shown) for shown in answer["Shards"]]
-            if not answer.get("NextToken"):
+            listed = understood(await self._call("ListShards", asked), _Listed)
+            shards += map(_shard, listed.shards)
+            if not listed.next_token:
                 return shards
-            asked = {"NextToken": answer["NextToken"]}
+            asked = {"NextToken": listed.next_token}
 
     async def iterator(self, shard: str, position: Position) -> str:
         asked = {"StreamName": self._source.name, "ShardId": shard, "ShardIteratorType": position.kind.value}
@@ -66,41 +129,41 @@ class KinesisStream:
             asked["StartingSequenceNumber"] = position.sequence
         if position.since is not None:
             asked["Timestamp"] = position.since / 1000  # type: ignore[assignment]
-        iterator: str = (await self._call("GetShardIterator", asked))["ShardIterator"]
-        return iterator
+        return understood(await self._call("GetShardIterator", asked), _Iterator).shard_iterator
 
     async def read(self, shard: str, iterator: str, role: str) -> Page:
         answer = await self._call("GetRecords", {"ShardIterator": iterator, "Limit": PAGE_RECORDS})
-        records = await _in_turns(answer["Records"], lambda shown: self._record(shard, role, shown))
-        return Page(records, answer.get("NextShardIterator"))
+        read = understood(answer, _KinesisRecords)
+        records = await _in_turns(read.records, lambda shown: self._record(shard, role, shown))
+        return Page(records, read.next_shard_iterator)
 
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return await self._remote.call(KINESIS, self._source.account, self._source.region, operation, parameters)
 
-    def _record(self, shard: str, role: str, shown: Mapping[str, Any]) -> StreamRecord:
+    def _record(self, shard: str, role: str, shown: _KinesisRecord) -> StreamRecord:
         kinesis = {
             "kinesisSchemaVersion": "1.0",
-            "partitionKey": shown["PartitionKey"],
-            "sequenceNumber": shown["SequenceNumber"],
-            "data": shown["Data"],
-            "approximateArrivalTimestamp": shown["ApproximateArrivalTimestamp"],
+            "partitionKey": shown.partition_key,
+            "sequenceNumber": shown.sequence_number,
+            "data": shown.data,
+            "approximateArrivalTimestamp": shown.approximate_arrival_timestamp,
         }
         record = {
             "kinesis": kinesis,
             "eventSource": "aws:kinesis",
             "eventVersion": "1.0",
-            "eventID": f"{shard}:{shown['SequenceNumber']}",
+            "eventID": f"{shard}:{shown.sequence_number}",
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": role,
             "awsRegion": self._source.region,
             "eventSourceARN": self._arn,
         }
         return StreamRecord(
-            shown["SequenceNumber"],
-            shown["PartitionKey"],
-            WallTime(int(shown["ApproximateArrivalTimestamp"] * 1000)),
+            shown.sequence_number,
+            shown.partition_key,
+            WallTime(int(shown.approximate_arrival_timestamp * 1000)),
             msgspec.json.encode(record),
-            self._filters.pass_on({**record, **kinesis}, lambda: _text(shown["Data"])),
+            self._filters.pass_on({**record, **kinesis}, lambda: _text(shown.data)),
         )
 
 
@@ -118,11 +181,11 @@ class TableStream:
         shards: list[Shard] = []
         asked = {"StreamArn": self._arn}
         while True:
-            described = (await self._call("DescribeStream", asked))["StreamDescription"]
-            shards += [_shard(shown) for shown in described.get("Shards") or ()]
-            if not described.get("LastEvaluatedShardId"):
+            described = understood(await self._call("DescribeStream", asked), _Described).stream_description
+            shards += map(_shard, described.shards or ())
+            if not described.last_evaluated_shard_id:
                 return shards
-            asked["ExclusiveStartShardId"] = described["LastEvaluatedShardId"]
+            asked["ExclusiveStartShardId"] = described.last_evaluated_shard_id
 
     async def iterator(self, shard: str, position: Position) -> str:
         """These streams know no time: what is older is read and passed over."""
@@ -133,14 +196,13 @@ class TableStream:
         asked = {"StreamArn": self._arn, "ShardId": shard, "ShardIteratorType": kind.value}
         if position.sequence is not None:
             asked["SequenceNumber"] = position.sequence
-        iterator: str = (await self._call("GetShardIterator", asked))["ShardIterator"]
-        return iterator
+        return understood(await self._call("GetShardIterator", asked), _Iterator).shard_iterator
 
     async def read(self, shard: str, iterator: str, role: str) -> Page:
         answer = await self._call("GetRecords", {"ShardIterator": iterator, "Limit": PAGE_RECORDS})
-        since = self._since.get(shard, 0)
-        records = await _in_turns(answer["Records"], lambda shown: self._record(shown, since))
-        return Page(records, answer.get("NextShardIterator"))
+        read, since = understood(answer, _Changes), self._since.get(shard, 0)
+        records = await _in_turns(read.records, lambda shown: self._record(shown, since))
+        return Page(records, read.next_shard_iterator)
 
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         source = self._source
@@ -148,17 +210,15 @@ class TableStream:
 
     def _record(self, shown: Mapping[str, Any], since: int) -> StreamRecord:
         record = {**shown, "eventSourceARN": self._arn}
-        change = shown["dynamodb"]
-        arrival = WallTime(int(change["ApproximateCreationDateTime"] * 1000))
+        change = understood(shown, _Changed).dynamodb
+        arrival = WallTime(int(change.approximate_creation_date_time * 1000))
         # Such times may be whole seconds, cut off.
         passes = arrival + 1_000 > since and self._filters.pass_on(record, lambda: None)
-        keys = msgspec.json.encode(change.get("Keys")).decode()
-        return StreamRecord(change["SequenceNumber"], keys, arrival, msgspec.json.encode(record), passes)
+        keys = msgspec.json.encode(change.keys).decode()
+        return StreamRecord(change.sequence_number, keys, arrival, msgspec.json.encode(record), passes)
 
 
-async def _in_turns(
-    shown: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], StreamRecord]
-) -> list[StreamRecord]:
+async def _in_turns(shown: Sequence[R], read: Callable[[R], StreamRecord]) -> list[StreamRecord]:
     """The records of a page; in between others have their turn."""
     records: list[StreamRecord] = []
     for each in shown:
@@ -168,9 +228,9 @@ async def _in_turns(
     return records
 
 
-def _shard(shown: Mapping[str, Any]) -> Shard:
-    parents = tuple(shown[name] for name in ("ParentShardId", "AdjacentParentShardId") if shown.get(name))
-    return Shard(shown["ShardId"], parents, shown["SequenceNumberRange"].get("EndingSequenceNumber"))
+def _shard(shown: _Shard) -> Shard:
+    parents = tuple(parent for parent in (shown.parent_shard_id, shown.adjacent_parent_shard_id) if parent)
+    return Shard(shown.shard_id, parents, shown.sequence_number_range.ending_sequence_number)
 
 
 def _text(data: str) -> str | None:
