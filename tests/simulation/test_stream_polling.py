@@ -13,6 +13,7 @@ from ondol.model.endpoint import Endpoints
 from ondol.model.function import FunctionKey
 from ondol.model.ids import AccountId, Region
 from ondol.model.sns import Message
+from ondol.model.time import WallTime
 from ondol.pollers.api import Failed, InvokedFunction, Mapping, NotRun, Ran, StreamSettings
 from ondol.pollers.checkpoints import Checkpoints
 from ondol.pollers.destinations import Destinations
@@ -40,6 +41,10 @@ class FlakyStream:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+
+    async def created(self) -> WallTime | None:
+        await self._maybe()
+        return WallTime(1)
 
     async def shards(self) -> list[Shard]:
         await self._maybe()

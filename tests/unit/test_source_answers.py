@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ondol.aws.remote import RemoteUnavailable
+from ondol.aws.remote import RemoteError, RemoteUnavailable
 from ondol.pollers.queue import Queue
 from ondol.pollers.shards import Position, PositionKind
 from ondol.pollers.sources import parse_source
@@ -94,5 +94,32 @@ def test_what_a_service_need_not_say_may_be_missing() -> None:
         assert (page.records[0].arrival, page.iterator) == (1500, None)
         page = await table_at(Server(GetRecords={"Records": [CHANGE]})).read("shard", "i", "role")
         assert page.records[0].partition == "null"
+
+    asyncio.run(ask())
+
+
+def test_a_table_that_was_made_again_has_another_stream() -> None:
+    """moto answers for the table, whatever stream of it is asked for."""
+
+    async def ask() -> None:
+        label = TABLE.rpartition("/")[2]
+        now = {"StreamDescription": {"StreamLabel": label, "Shards": [SHARD]}}
+        assert [shard.id for shard in await table_at(Server(DescribeStream=now)).shards()] == ["shard"]
+        later = {"StreamDescription": {"StreamLabel": label.replace("2026", "2027"), "Shards": [SHARD]}}
+        with pytest.raises(RemoteError, match="ResourceNotFoundException"):
+            await table_at(Server(DescribeStream=later)).shards()
+
+    asyncio.run(ask())
+
+
+def test_a_stream_tells_when_it_was_made_if_its_server_can() -> None:
+    class Old(Server):
+        async def call(self, *asked: Any) -> Any:
+            raise RemoteError("UnknownOperationException", "", 400)
+
+    async def ask() -> None:
+        summary = {"StreamDescriptionSummary": {"StreamCreationTimestamp": 1.5}}
+        assert await stream_at(Server(DescribeStreamSummary=summary)).created() == 1500
+        assert await stream_at(Old()).created() is None
 
     asyncio.run(ask())

@@ -42,6 +42,11 @@ class Checkpoints:
     async def begin(self, beginning: Beginning) -> None:
         await self._store.put(f"beginning/{self._place}", _encoder.encode(beginning))
 
+    async def begin_again(self, beginning: Beginning) -> None:
+        """Nothing is done any more. Whoever is killed in between finds the old beginning, and does it once more."""
+        await self._forget_shards()
+        await self.begin(beginning)
+
     async def all(self) -> dict[str, Checkpoint]:
         """By shard."""
         entries = await self._store.list(f"checkpoint/{self._place}/")
@@ -51,6 +56,9 @@ class Checkpoints:
         await self._store.put(f"checkpoint/{self._place}/{shard}", _encoder.encode(checkpoint))
 
     async def forget(self) -> None:
+        await self._forget_shards()
+        await self._store.delete(f"beginning/{self._place}")
+
+    async def _forget_shards(self) -> None:
         for shard in await self.all():
             await self._store.delete(f"checkpoint/{self._place}/{shard}")
-        await self._store.delete(f"beginning/{self._place}")

@@ -69,13 +69,16 @@ class ShardReader:
         first: Position,
         has_ended: Callable[[str, str | None], bool],
         on_finished: Callable[[str], None],
+        on_lost: Callable[[], None],
     ) -> None:
+        """`on_lost` is told when the shard cannot be read: there may be another stream by now."""
         mapping, settings = parts.mapping, parts.settings
         self._parts = parts
         self._shard = shard
         self._first = first
         self._has_ended = has_ended
         self._on_finished = on_finished
+        self._on_lost = on_lost
         self._progress = Progress(checkpoint.sequence)
         self._last_read = checkpoint.sequence
         # The records of a window are counted together, so they stay in one lane.
@@ -152,6 +155,7 @@ class ShardReader:
             # Iterators last five minutes, and end with whoever made them.
             self._iterator = None
             self._complain(error)
+            self._on_lost()
             return None
         self._complained = False
         return page

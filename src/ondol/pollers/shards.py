@@ -3,7 +3,8 @@
 A shard whose records came later than another's, because it was split off or merged from that, waits until that one is
 done. What there was when the mapping began is read from its starting position, what came later from its beginning.
 
-Source: developer guide, "Polling and stream starting positions".
+Source: developer guide, "Polling and stream starting positions". What becomes of a mapping whose stream is deleted and
+made again is not published.
 """
 
 from collections.abc import Collection, Sequence
@@ -32,6 +33,9 @@ class Beginning(msgspec.Struct, frozen=True):
     past: tuple[str, ...] = ()
     """Those that had ended, and are of no interest."""
 
+    created: WallTime | None = None
+    """When the stream was made, if that is known."""
+
 
 class PositionKind(Enum):
     """As `ShardIteratorType`."""
@@ -53,6 +57,16 @@ def begin(shards: Sequence[Shard], settings: StreamSettings, now: WallTime) -> B
         past = tuple(shard.id for shard in shards if shard.ending_sequence is not None)
         return Beginning(now, tuple(shard.id for shard in shards if shard.id not in past), past)
     return Beginning(settings.starting_at or now, tuple(shard.id for shard in shards))
+
+
+def is_another(beginning: Beginning, created: WallTime | None) -> bool:
+    """Whether the stream has been made again since: its shards and numbers may be as before, its records are not."""
+    return None not in (beginning.created, created) and beginning.created != created
+
+
+def begin_again(now: WallTime, created: WallTime | None) -> Beginning:
+    """All that is in a stream that was made after the mapping began has come since: it is read from its beginning."""
+    return Beginning(now, (), created=created)
 
 
 def readable(shards: Sequence[Shard], beginning: Beginning, finished: Collection[str]) -> list[str]:

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 
+from msgspec.structs import replace
+
 from ondol.aws.remote import RemoteError, RemoteUnavailable
 from ondol.background import Background
 from ondol.pollers.checkpoints import Checkpoint
 from ondol.pollers.shard_reader import ShardReader, StreamParts
-from ondol.pollers.shards import Beginning, Shard, begin, first_position, past_end, readable
+from ondol.pollers.shards import Beginning, Shard, begin, begin_again, first_position, is_another, past_end, readable
 from ondol.store.protocol import StoreError
 from ondol.waiting import happens
 
@@ -69,18 +71,31 @@ class StreamPoller:
     async def _look_for_shards(self, fresh: bool) -> None:
         """Begin to read the shards whose turn it is."""
         parts = self._parts
+        # In this order: of a stream that is made again in between too much is read, and not too little.
+        created = await parts.stream.created()
         shards = await parts.stream.shards()
         self._shards = {shard.id: shard for shard in shards}
         beginning = await parts.checkpoints.beginning()
         begins_now = beginning is None and fresh
         if beginning is None:
-            beginning = begin(shards, parts.settings, parts.clock.wall())
+            beginning = replace(begin(shards, parts.settings, parts.clock.wall()), created=created)
             await parts.checkpoints.begin(beginning)
+        elif is_another(beginning, created):
+            beginning = begin_again(parts.clock.wall(), created)
+            await self._leave(beginning)
         checkpoints = await parts.checkpoints.all()
         self._finished |= {shard for shard, checkpoint in checkpoints.items() if checkpoint.finished}
         for shard in readable(shards, beginning, self._finished):
             if shard not in self._readers:
                 await self._begin(shard, beginning, checkpoints.get(shard, Checkpoint()), begins_now)
+
+    async def _leave(self, beginning: Beginning) -> None:
+        """The stream that was read is no more, and there is another one of its name."""
+        _log.warning("the mapping %s reads its stream from the beginning: it was made again", self._parts.mapping.id)
+        await asyncio.gather(*(reader.stop() for reader in self._readers.values()))
+        await self._parts.checkpoints.begin_again(beginning)
+        self._readers.clear()
+        self._finished.clear()
 
     async def _begin(self, shard: str, beginning: Beginning, checkpoint: Checkpoint, fresh: bool) -> None:
         first = first_position(shard, beginning, self._parts.settings, fresh)
@@ -91,6 +106,7 @@ class StreamPoller:
             first=first,
             has_ended=self._has_ended,
             on_finished=self._reader_finished,
+            on_lost=self._look.set,
         )
         await reader.open()
         if not self._stopping.is_set():

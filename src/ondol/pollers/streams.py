@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
-from ondol.aws.remote import DYNAMODB_STREAMS, KINESIS, Remote, understood
+from ondol.aws.remote import DYNAMODB_STREAMS, KINESIS, Remote, RemoteError, understood
 from ondol.model.time import WallTime
 from ondol.pollers.filters import Filters
 from ondol.pollers.lane import StreamRecord
@@ -44,7 +44,16 @@ class _Listed(msgspec.Struct, rename="pascal"):
     next_token: str | None = None
 
 
+class _Summary(msgspec.Struct, frozen=True, rename="pascal"):
+    stream_creation_timestamp: float | None = None
+
+
+class _Summarised(msgspec.Struct, rename="pascal"):
+    stream_description_summary: _Summary = _Summary()
+
+
 class _Table(msgspec.Struct, rename="pascal"):
+    stream_label: str | None = None
     shards: list[_Shard] | None = None
     last_evaluated_shard_id: str | None = None
 
@@ -97,6 +106,11 @@ class Page(msgspec.Struct, frozen=True):
 class Stream(Protocol):
     """All methods raise `RemoteError` and `RemoteUnavailable`."""
 
+    async def created(self) -> WallTime | None:
+        """When it was made, by which it is told from another one of its name; None if nobody can say, or its ARN
+        alone tells."""
+        ...
+
     async def shards(self) -> list[Shard]: ...
 
     async def iterator(self, shard: str, position: Position) -> str: ...
@@ -112,6 +126,15 @@ class KinesisStream:
         self._source = source
         self._arn = arn
         self._filters = Filters(patterns, "data")
+
+    async def created(self) -> WallTime | None:
+        try:
+            answer = await self._call("DescribeStreamSummary", {"StreamName": self._source.name})
+        except RemoteError:
+            # It is gone, which whoever lists its shards hears too; or its server does not know this operation.
+            return None
+        at = understood(answer, _Summarised).stream_description_summary.stream_creation_timestamp
+        return None if at is None else WallTime(int(at * 1000))
 
     async def shards(self) -> list[Shard]:
         shards: list[Shard] = []
@@ -177,11 +200,17 @@ class TableStream:
         self._filters = Filters(patterns, None)
         self._since: dict[str, WallTime] = {}
 
+    async def created(self) -> WallTime | None:
+        return None
+
     async def shards(self) -> list[Shard]:
         shards: list[Shard] = []
         asked = {"StreamArn": self._arn}
         while True:
             described = understood(await self._call("DescribeStream", asked), _Described).stream_description
+            if described.stream_label not in (None, self._arn.rpartition("/")[2]):
+                # Servers that stand in for DynamoDB look for the table alone, which may have been made again.
+                raise RemoteError("ResourceNotFoundException", f"Stream {self._arn} is not the table's any more.", 400)
             shards += map(_shard, described.shards or ())
             if not described.last_evaluated_shard_id:
                 return shards
