@@ -313,6 +313,43 @@ def test_the_source_is_asked_with_the_functions_timeout() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("gone", ["source", "server", "function"])
+def test_a_mapping_can_be_disabled_whatever_is_gone(gone: str) -> None:
+    async def test(world: World) -> None:
+        await world.active()
+        uuid = (await mapped(world))["UUID"]
+        await settled(world, uuid)
+        if gone == "function":
+            await world("DeleteFunction", FunctionName="fn")
+        else:
+            world.pollers.refusal = SourceRefused("gone") if gone == "source" else SourceUnavailable("gone")
+        assert (await world("UpdateEventSourceMapping", UUID=uuid, Enabled=False))["State"] == "Disabling"
+        await settled(world, uuid)
+        assert world.pollers.polled == {}
+        assert (await world("UpdateEventSourceMapping", UUID=uuid, BatchSize=5))["BatchSize"] == 5
+        await settled(world, uuid)
+        with pytest.raises(InvalidParameterValue, match="Function does not exist"):
+            await world("UpdateEventSourceMapping", UUID=uuid, FunctionName="none")
+        with pytest.raises((InvalidParameterValue, PlatformError)):
+            await world("UpdateEventSourceMapping", UUID=uuid, Enabled=True)
+
+    run(test)
+
+
+def test_an_update_makes_no_duplicate() -> None:
+    async def test(world: World) -> None:
+        await world.active()
+        await world.active("other")
+        first = (await mapped(world))["UUID"]
+        second = (await mapped(world, FunctionName="other"))["UUID"]
+        await settled(world, second)
+        with pytest.raises(ResourceConflict, match=f"update or delete the existing mapping with UUID {first}"):
+            await world("UpdateEventSourceMapping", UUID=second, FunctionName="fn")
+        assert (await settled(world, second))["FunctionArn"].endswith(":other")
+
+    run(test)
+
+
 def test_an_unknown_mapping_is_not_found() -> None:
     async def test(world: World) -> None:
         for operation in ("GetEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping"):

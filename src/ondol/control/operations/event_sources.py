@@ -86,11 +86,17 @@ class EventSourceOperations:
         return self._shown(self._existing(caller, parameters))
 
     async def update(self, caller: Caller, parameters: Parameters) -> Answer:
+        """One that is, or shall be, disabled may have lost its function and its source."""
         record = self._existing(caller, parameters)
         _require_settled(record, "update")
         mapping = changed_mapping(record.mapping, parameters)
-        await self._check(mapping)
         enabled = parameters.get("Enabled", record.enabled)
+        if enabled:
+            await self._check(mapping)
+        elif "FunctionName" in parameters:
+            self._function_of(mapping)
+        if _reads(mapping) != _reads(record.mapping):
+            self._refuse_duplicate(mapping)
         now = self._clock.wall()
 
         def decide(stored: MappingRecord | None) -> MappingRecord:
@@ -146,18 +152,23 @@ class EventSourceOperations:
 
     async def _check(self, mapping: Mapping) -> None:
         """Whether the function and the source are there."""
-        stored = self._functions.catalog.get(mapping.function)
-        if stored is None or not _has(stored, mapping.qualifier):
-            raise InvalidParameterValue("Function does not exist")
-        settings = _settings(stored, mapping.qualifier)
-        check_shared(settings.tenancy, "An event source mapping")
-        _check_durable(settings, mapping.qualifier)
+        settings = self._function_of(mapping)
         try:
             await self._pollers.check(mapping, settings.timeout_s)
         except SourceRefused as error:
             raise InvalidParameterValue(str(error)) from error
         except SourceUnavailable as error:
             raise PlatformError(f"The event source cannot be asked: {error}", Outcome.NOT_STARTED) from error
+
+    def _function_of(self, mapping: Mapping) -> Settings:
+        """The settings of what it runs. Raises `InvalidParameterValue` if that is not there, or takes no batches."""
+        stored = self._functions.catalog.get(mapping.function)
+        if stored is None or not _has(stored, mapping.qualifier):
+            raise InvalidParameterValue("Function does not exist")
+        settings = _settings(stored, mapping.qualifier)
+        check_shared(settings.tenancy, "An event source mapping")
+        _check_durable(settings, mapping.qualifier)
+        return settings
 
     def _refuse_duplicate(self, mapping: Mapping) -> None:
         for record in self._mappings.listed(mapping.account, mapping.region):
