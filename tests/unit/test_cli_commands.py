@@ -239,7 +239,21 @@ def test_nothing_listening_is_one_sentence_with_a_way_out(terminal: Terminal) ->
     assert done == (1, "", "Nothing answers at http://127.0.0.1:9. Start ondol with: ondol up\n")
 
 
-@pytest.mark.parametrize(("arguments", "words"), [(["list", "--endpoint", "here"], "no address"), (["invoke"], "NAME")])
+def test_a_machine_that_is_not_there_is_named(terminal: Terminal) -> None:
+    done = terminal("list", "--endpoint", "http://nowhere.invalid:4566")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("There is no machine nowhere.invalid (")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["list", "--endpoint", "here"], "no address"),
+        (["list", "--endpoint", "http://127.0.0.1:port"], "no address"),
+        (["list", "--endpoint", "http://127.0.0.1:99999"], "no address"),
+        (["invoke"], "NAME"),
+    ],
+)
 def test_misuse_ends_with_2(terminal: Terminal, arguments: list[str], words: str) -> None:
     done = terminal(*arguments)
     assert done.code == 2

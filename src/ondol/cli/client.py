@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import ssl
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -61,10 +62,15 @@ class Client:
         from ondol.cli.identity import Identity  # noqa: PLC0415 - `ondol --help` does without
 
         address = urlsplit(endpoint)
-        if address.scheme not in _PORTS or not address.hostname:
+        try:
+            port = address.port
+        except ValueError:
+            # No number, or none that a port has.
+            port = 0
+        if address.scheme not in _PORTS or not address.hostname or port == 0:
             raise CommandFailed(f"{endpoint!r} is no address of an ondol; one looks like {DEFAULT_ENDPOINT}.", 2)
         self.endpoint = endpoint.rstrip("/")
-        self._host, self._port = address.hostname, address.port or _PORTS[address.scheme]
+        self._host, self._port = address.hostname, port or _PORTS[address.scheme]
         self._tls = _tls() if address.scheme == "https" else None
         self.identity = Identity(address.netloc.rpartition("@")[2], operator=operator)
 
@@ -228,6 +234,12 @@ class Client:
         except (ConnectionRefusedError, TimeoutError) as error:
             connection.close()
             raise CommandFailed(f"Nothing answers at {self.endpoint}. Start ondol with: ondol up") from error
+        except socket.gaierror as error:
+            connection.close()
+            raise CommandFailed(
+                f"There is no machine {self._host} ({error.strerror}). Name another address with --endpoint or "
+                "ONDOL_ENDPOINT."
+            ) from error
         except ssl.SSLCertVerificationError as error:
             connection.close()
             raise CommandFailed(

@@ -52,7 +52,7 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """Print a function's log, all its environments together."""
-    start = int(time.time() * 1000) - _milliseconds(since)
+    start = max(0, int(time.time() * 1000) - _milliseconds(since))
     client = Client(endpoint)
     group, exists = _group(client, name)
     try:
