@@ -41,6 +41,7 @@ def version(log_format: str = "Text") -> FunctionVersion:
     ("name", "own", "shown"),
     [
         ("python3.11", "3.11.7", "python:3.11.v7"),
+        ("nodejs20.x", "20.11.1", "nodejs:20.v11"),
         ("provided.al2023", "al2023", "provided:al2023"),
         ("provided.al2", "al2", "provided:al2"),
     ],

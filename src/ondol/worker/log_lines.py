@@ -204,7 +204,10 @@ def platform_lines(version: FunctionVersion, runtime_version: str, initializatio
 
 
 def runtime_version(name: str, version: str) -> str:
-    """`python:3.11.v7` of Python 3.11.7, `provided:al2023` of what has no release of its own."""
+    """`python:3.11.v7` of Python 3.11.7, `nodejs:20.v11` of Node.js 20.11.1, `provided:al2023` of what has no release
+    of its own."""
+    if name.startswith("nodejs"):
+        version = ".".join(version.split(".")[:2])  # a release of Node.js is its major version
     release, dot, patch = version.rpartition(".")
     language = re.match("[a-z]*", name)
     assert language is not None
