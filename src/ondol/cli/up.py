@@ -126,7 +126,7 @@ def up(
     from ondol.assembly import run  # noqa: PLC0415 - all of ondol
     from ondol.companion import CompanionError  # noqa: PLC0415
     from ondol.http import CertificateError  # noqa: PLC0415
-    from ondol.sandbox.errors import SandboxError  # noqa: PLC0415
+    from ondol.sandbox.errors import DirectoryInUse, SandboxError  # noqa: PLC0415
     from ondol.store.protocol import StoreError  # noqa: PLC0415
 
     try:
@@ -135,6 +135,11 @@ def up(
         raise CommandFailed(str(error), 2) from error
     except CertificateError as error:
         raise CommandFailed(f"{error}. Give others with --tls-cert and --tls-key.", 2) from error
+    except DirectoryInUse as error:
+        raise CommandFailed(
+            f"Another ondol runs with its data in {configuration.data_dir} (see: ondol status). "
+            "Stop it, or choose another directory with --data-dir."
+        ) from error
     except SandboxError as error:
         raise CommandFailed(f"ondol cannot make sandboxes here: {error}. Look closer with: ondol doctor") from error
     except CompanionError as error:

@@ -5,6 +5,10 @@ class SandboxError(Exception):
     """The driver could not do what it was asked; the text says why and what would help."""
 
 
+class DirectoryInUse(SandboxError):
+    """Another ondol has the data directory."""
+
+
 class SandboxGone(SandboxError):
     """The sandbox this was meant for has ended."""
 

@@ -20,7 +20,7 @@ from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.network import NetworkMode, Relayed
 from ondol.model.runtime import Launch, Runtime
 from ondol.sandbox.driver import Capabilities, Sandbox, SlotSpec
-from ondol.sandbox.errors import SandboxError, UnpackRefused
+from ondol.sandbox.errors import DirectoryInUse, SandboxError, UnpackRefused
 from ondol.sandbox.jail import channel, power, spawner_process
 from ondol.sandbox.jail.gauge import GroupGauge, ProcessGauge
 from ondol.sandbox.jail.link import Link
@@ -242,10 +242,7 @@ class JailDriver:
                 if asyncio.get_running_loop().time() > deadline:
                     os.close(self._lock)
                     self._lock = -1
-                    raise SandboxError(
-                        f"the data directory {self._directory} is in use by another ondol; "
-                        "stop it, or name another directory"
-                    ) from error
+                    raise DirectoryInUse(f"the data directory {self._directory} is in use by another ondol") from error
                 await asyncio.sleep(LOCK_RETRY_S)
             else:
                 return
