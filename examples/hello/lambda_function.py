@@ -6,10 +6,11 @@ greeted = []
 
 
 def lambda_handler(event, context):
-    greeted.append(event["name"])
-    print(f"greeting {event['name']}")
+    name = event.get("name", "you")
+    greeted.append(name)
+    print(f"greeting {name}")
     return {
-        "greeting": f"Hello, {event['name']}!",
+        "greeting": f"Hello, {name}!",
         "greeted_here": len(greeted),
         "process": os.getpid(),
         "user": os.getuid(),
