@@ -46,6 +46,27 @@ def test_create_with_publish_answers_version_one_under_the_functions_arn() -> No
     run(test)
 
 
+def test_a_publication_renews_the_revision_of_latest() -> None:
+    async def test(world: World) -> None:
+        async def revision(qualifier: str = "$LATEST") -> Any:
+            return (await world("GetFunctionConfiguration", FunctionName="fn", Qualifier=qualifier))["RevisionId"]
+
+        await world.active()
+        before, view = await revision(), await world.control.view(key_of("fn"))
+        first = await world("PublishVersion", FunctionName="fn", RevisionId=before)
+        after = await revision()
+        assert len({before, after, first["RevisionId"]}) == 3
+        with pytest.raises(PreconditionFailed):
+            await world("PublishVersion", FunctionName="fn", RevisionId=before)
+        assert (await world("PublishVersion", FunctionName="fn", RevisionId=after))["Version"] == "1"
+        assert (await revision(), await revision("1")) == (after, first["RevisionId"])
+        # What runs is the same, so environments are kept.
+        now = await world.control.view(key_of("fn"))
+        assert view is not None and now is not None and view.versions["$LATEST"] == now.versions["$LATEST"]
+
+    run(test)
+
+
 def test_a_version_stays_what_it_was() -> None:
     async def test(world: World) -> None:
         await world.active(Description="of the function", Environment={"Variables": {"A": "1"}})

@@ -28,7 +28,8 @@ def published(record: FunctionRecord, last: VersionRecord | None, description: s
     """Freeze `$LATEST` as a new version, which is then the last. `last` is the record that belongs to `last_number`.
 
     Nothing is published where nothing has changed since (developer guide, "Manage Lambda function versions"); the
-    description given with the publication does not count as a change.
+    description given with the publication does not count as a change. Where one is published, `$LATEST` has another
+    revision from then on, as was recorded of AWS.
     """
     settings = record.settings
     if last is not None and last.settings == settings:
@@ -43,10 +44,13 @@ def published(record: FunctionRecord, last: VersionRecord | None, description: s
         layers=settings.layer_packages(),
     )
     frozen = VersionRecord(settings, settings.description if description is None else description, record.last_modified)
-    return Edit(
-        replace(record, next_version=record.next_version + 1, versions={**record.versions, number: version}),
-        (number, frozen),
+    record = replace(
+        record,
+        revision_id=new_id(),
+        next_version=record.next_version + 1,
+        versions={**record.versions, number: version},
     )
+    return Edit(record, (number, frozen))
 
 
 def without(record: FunctionRecord, number: str) -> FunctionRecord:
