@@ -22,6 +22,7 @@ STORED = {
 """Operations whose settings are kept and shown, and change nothing else."""
 
 STORED_SETTINGS = {
+    "Architectures": "functions run as this machine is, whichever they name: native code must be made for it",
     "KMSKeyArn": "the data directory is closed to others, and encrypted as far as its file system is",
     "SnapStart": "OptimizationStatus is Off for versions too: [ADR 10](adr/0010-snap-start-is-kept-and-off.md)",
     "VpcConfig": "without subnets and security groups: it is shown as empty, as on AWS",
