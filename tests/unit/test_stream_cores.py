@@ -1,5 +1,6 @@
 """How a shard is worked off: retries, bisection, age, windows, checkpoints, and which shard's turn it is."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -236,6 +237,15 @@ def test_payloads() -> None:
 )
 def test_the_first_failure_counts(result: bytes, first: int | None) -> None:
     assert first_failure(result, Attempt((record(0), record(1), record(2)))) == first
+
+
+def test_a_report_of_many_failures_is_read_at_once() -> None:
+    """It is read on the loop, where others wait. Looking each up one by one took 0.4 s."""
+    attempt = Attempt(tuple(record(number) for number in range(10_000)))
+    failures = ",".join(f'{{"itemIdentifier":"{each.sequence}"}}' for each in attempt.records)
+    before = time.process_time()
+    assert first_failure(f'{{"batchItemFailures":[{failures}]}}'.encode(), attempt) == 0
+    assert time.process_time() - before < 0.1
 
 
 def test_a_state_is_what_the_function_says() -> None:

@@ -55,7 +55,7 @@ def first_failure(result: bytes, attempt: Attempt) -> int | None:
     failures = reported_failures(result, sequences)
     if failures is None:
         return 0
-    return min((sequences.index(sequence) for sequence in failures), default=None)
+    return next((number for number, sequence in enumerate(sequences) if sequence in failures), None)
 
 
 def state_of(result: bytes) -> bytes | None:
