@@ -141,8 +141,11 @@ def test_a_stream_that_is_made_again_while_it_is_read_is_read_whole() -> None:
         stream.delete()
         # Long enough for its absence to be seen.
         await asyncio.sleep(10)
+        assert poller.last_result == "PROBLEM: ResourceNotFoundException"
         stream.make("b1", "b2")
         assert await function.sees(3) == ["a1", "b1", "b2"]
+        await asyncio.sleep(10)
+        assert poller.last_result == "OK"
         await poller.stop()
 
     run(body())

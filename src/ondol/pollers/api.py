@@ -100,7 +100,10 @@ class Pollers(Protocol):
         ...
 
     def last_result(self, mapping_id: str) -> str | None:
-        """How the latest batch of a stream or a broker went, in AWS's words; None if there was none since the start."""
+        """How the latest batch of a stream or a broker went, in AWS's words, or why it cannot be read.
+
+        None if there was no batch since the start.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from ondol.pollers.api import BrokerSettings, Invoker, Mapping, Ran, SourceRefus
 from ondol.pollers.batching import PAYLOAD_BYTES, Batching
 from ondol.pollers.broker_events import BrokerMessage, event_of
 from ondol.pollers.filters import Filters
-from ondol.pollers.policy import retry_delay
+from ondol.pollers.policy import last_result, retry_delay
 from ondol.waiting import happens
 
 if TYPE_CHECKING:
@@ -54,7 +54,12 @@ class BrokerPoller:
         self._stopping = asyncio.Event()
         self._background = Background(f"reading the broker of the mapping {mapping.id}")
         self._complained = False
-        self.last_result: str | None = None
+        self._of_function: str | None = None
+        self._problem: str | None = None
+
+    @property
+    def last_result(self) -> str | None:
+        return last_result(self._of_function, self._problem)
 
     async def start(self) -> None:
         self._background.spawn(self._run())
@@ -73,7 +78,7 @@ class BrokerPoller:
                 continue
             try:
                 async with self._queue.consume(self._mapping.batch_size, self._wake.set) as deliveries:
-                    self._complained = False
+                    self._complained, self._problem = False, None
                     batches = await self._hand_on(deliveries)
             except (RemoteUnavailable, SourceRefused) as error:
                 self._complain(error)
@@ -92,10 +97,10 @@ class BrokerPoller:
             payload = event_of(self._mapping.source, *where, bodies)
             answer = await self._invoker.invoke(self._mapping.function, self._mapping.qualifier, payload)
             if not isinstance(answer, Ran):
-                self.last_result = "PROBLEM: Function call failed"
+                self._of_function = "PROBLEM: Function call failed"
                 break
             await deliveries.acknowledge(batch[-1], and_before=True)
-            self.last_result = "OK"
+            self._of_function = "OK"
             done += 1
         return done
 
@@ -130,6 +135,7 @@ class BrokerPoller:
 
     def _complain(self, error: Exception) -> None:
         """Once, until it works again."""
+        self._problem = str(error)
         if not self._complained:
             _log.warning("the mapping %s cannot read its broker: %s", self._mapping.id, error)
         self._complained = True

@@ -53,3 +53,9 @@ def _is_object(result: bytes) -> bool:
 def retry_delay(attempts: int) -> int:
     """Nanoseconds until a batch that was tried so often is tried again."""
     return min(FIRST_RETRY << min(attempts - 1, 16), SLOWEST_RETRY)
+
+
+def last_result(of_function: str | None, problem: str | None) -> str | None:
+    """What a mapping shows of the last batch, or of the source while that cannot be read. AWS's words for the first;
+    for the second only their beginning is AWS's."""
+    return of_function if problem is None else f"PROBLEM: {problem}"

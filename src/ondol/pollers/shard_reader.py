@@ -55,6 +55,8 @@ class StreamParts:
         self.destinations = destinations
         self.clock = clock
         self.last_result: str | None = None
+        self.problem: str | None = None
+        """Why the source cannot be read, while it cannot."""
 
 
 class ShardReader:
@@ -158,6 +160,7 @@ class ShardReader:
             self._on_lost()
             return None
         self._complained = False
+        self._parts.problem = None
         return page
 
     def _take(self, page: Page) -> None:
@@ -175,6 +178,7 @@ class ShardReader:
 
     def _complain(self, error: Exception) -> None:
         """Once, until it works again."""
+        self._parts.problem = str(error)
         if not self._complained:
             _log.warning("the mapping %s cannot read %s: %s", self._parts.mapping.id, self._shard, error)
         self._complained = True

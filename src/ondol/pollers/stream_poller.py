@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from ondol.aws.remote import RemoteError, RemoteUnavailable
 from ondol.background import Background
 from ondol.pollers.checkpoints import Checkpoint
+from ondol.pollers.policy import last_result
 from ondol.pollers.shard_reader import ShardReader, StreamParts
 from ondol.pollers.shards import Beginning, Shard, begin, begin_again, first_position, is_another, past_end, readable
 from ondol.store.protocol import StoreError
@@ -34,7 +35,7 @@ class StreamPoller:
 
     @property
     def last_result(self) -> str | None:
-        return self._parts.last_result
+        return last_result(self._parts.last_result, self._parts.problem)
 
     async def start(self) -> None:
         """As `Pollers.start`: once this returns, every shard that there is has its place to be read from."""
@@ -64,8 +65,10 @@ class StreamPoller:
             if not self._complained:
                 _log.warning("the mapping %s cannot read its stream: %s", self._parts.mapping.id, error)
             self._complained = True
+            self._parts.problem = str(error)
             return False
         self._complained = False
+        self._parts.problem = None
         return True
 
     async def _look_for_shards(self, fresh: bool) -> None:
