@@ -120,6 +120,8 @@ def test_settings_that_are_refused_change_nothing() -> None:
             f"The provided destination config DestinationConfig(onSuccess=OnSuccess(destination={TOPIC}), "
             f"onFailure=OnFailure(destination={role})) is invalid."
         )
+        for nowhere in (f"{QUEUE}.fifo", f"{TOPIC}.fifo", QUEUE.rpartition(":")[0] + ":"):
+            assert f"onFailure=OnFailure(destination={nowhere})) is invalid." in await refusal(**to(OnFailure=nowhere))
         assert (await world("ListFunctionEventInvokeConfigs", FunctionName="fn"))["FunctionEventInvokeConfigs"] == []
         accepted = to(OnSuccess=f"{PREFIX}other", OnFailure=BUCKET)
         await world("PutFunctionEventInvokeConfig", FunctionName="fn", **accepted)

@@ -273,6 +273,11 @@ def test_duplicates_are_named() -> None:
             "Unsupported DestinationConfig parameter for given event source mapping type.",
         ),
         (
+            STREAM,
+            {"DestinationConfig": {"OnFailure": {"Destination": f"{QUEUE}.fifo"}}},
+            f"The provided destination config DestinationConfig is invalid: {QUEUE}.fifo",
+        ),
+        (
             QUEUE,
             {"ParallelizationFactor": 2},
             "Unsupported ParallelizationFactor parameter for given event source mapping type.",

@@ -1,9 +1,10 @@
 """What is to become of asynchronous events: how it is set, refused, shown, and seen by those who run them.
 
-Source: API reference, PutFunctionEventInvokeConfig; the texts are recorded answers of AWS's.
+Source: API reference, PutFunctionEventInvokeConfig; the texts are recorded answers of AWS's. For a FIFO queue only
+the error's name has been seen (aws-cdk, issue 13793).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -72,6 +73,14 @@ def settings_of(record: EventInvokeRecord) -> EventSettings:
     return settings
 
 
+def can_be_told(destination: str, services: Collection[str]) -> bool:
+    """Whether a record can be sent there. FIFO queues and topics take none: a record belongs to no group."""
+    parts = destination.split(":", 5)
+    if len(parts) < 6 or parts[0] != "arn" or parts[2] not in services or not parts[5]:
+        return False
+    return parts[2] == "s3" or not destination.endswith(".fifo")
+
+
 def _shown(destination: str | None) -> dict[str, str]:
     return {} if destination is None else {"Destination": destination}
 
@@ -80,15 +89,14 @@ def _check_destinations(on_success: str | None, on_failure: str | None, key: Fun
     for destination, services in ((on_failure, _ON_FAILURE), (on_success, _ON_SUCCESS)):
         if destination is None:
             continue
-        service = destination.split(":")[2] if destination.startswith("arn:") else ""
-        if service not in services:
+        if not can_be_told(destination, services):
             success = "null" if on_success is None else f"OnSuccess(destination={on_success})"
             failure = "null" if on_failure is None else f"OnFailure(destination={on_failure})"
             raise InvalidParameterValue(
                 "The provided destination config "
                 f"DestinationConfig(onSuccess={success}, onFailure={failure}) is invalid."
             )
-        if service == "lambda":
+        if destination.split(":")[2] == "lambda":
             _check_function(destination, key, exists)
 
 

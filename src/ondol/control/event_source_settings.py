@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ondol.control.event_invokes import can_be_told
 from ondol.model.errors import InvalidParameterValue
 from ondol.model.event_pattern import InvalidPattern
 from ondol.model.function import FunctionKey
@@ -204,7 +205,7 @@ def _on_failure(config: Mapping[str, Any]) -> str | None:
     if config.get("OnSuccess"):
         raise _unsupported("DestinationConfig")
     destination = config.get("OnFailure", {}).get("Destination") or None
-    if destination is not None and destination.split(":")[2:3] not in (["sqs"], ["sns"], ["s3"]):  # unconfirmed
+    if destination is not None and not can_be_told(destination, ("sqs", "sns", "s3")):  # unconfirmed
         raise InvalidParameterValue(f"The provided destination config DestinationConfig is invalid: {destination}")
     return destination
 
