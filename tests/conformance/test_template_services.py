@@ -97,3 +97,58 @@ def test_destinations_are_deployed_again(moto_door: OndolProcess, tmp_path: Path
     shown = door.client().get_function_event_invoke_config(FunctionName="told-Hello")
     assert "MaximumRetryAttempts" not in shown and shown["MaximumEventAgeInSeconds"] == 60
     assert command(door, "delete", "--yes", file).code == 0
+
+
+FULL = """
+      Description: d
+      LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: DEBUG, LogGroup: /elsewhere}
+      Events:
+        Queued:
+          Type: SQS
+          Properties:
+            Queue: !GetAtt Inbox.Arn
+            BatchSize: 5
+            FilterCriteria: {Filters: [{Pattern: '{"body": ["x"]}'}]}
+            FunctionResponseTypes: [ReportBatchItemFailures]
+        Later:
+          Type: ScheduleV2
+          Properties:
+            ScheduleExpression: rate(7 days)
+            Description: d
+            EndDate: "2199-01-01T00:00:00Z"
+            Input: '{"a": 1}'
+            RetryPolicy: {MaximumRetryAttempts: 2}
+  Inbox:
+    Type: AWS::SQS::Queue
+    Properties: {VisibilityTimeout: 60, RedrivePolicy: {maxReceiveCount: 3, deadLetterTargetArn: !GetAtt Dead.Arn}}
+  Dead: {Type: AWS::SQS::Queue}
+"""
+BARE = """
+      Events:
+        Queued: {Type: SQS, Properties: {Queue: !GetAtt Inbox.Arn}}
+        Later: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(7 days)}}
+  Inbox: {Type: AWS::SQS::Queue}
+  Dead: {Type: AWS::SQS::Queue}
+"""
+
+
+def test_what_a_template_says_no_more_goes_back_to_what_it_is_of_itself(
+    moto_door: OndolProcess, tmp_path: Path
+) -> None:
+    door, client = moto_door, moto_door.client()
+    deployed(door, template(tmp_path, HELLO + FULL, "bare"))
+    assert set(deployed(door, template(tmp_path, HELLO + FULL, "bare")).did().values()) == {"Unchanged"}
+    did = deployed(door, template(tmp_path, HELLO + BARE, "bare")).did()
+    assert did["bare-Hello"] == did["bare-Inbox"] == did["default/bare-HelloLater"] == "Updated"
+    told = client.get_function_configuration(FunctionName="bare-Hello")
+    assert told["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/aws/lambda/bare-Hello"}
+    [mapping] = client.list_event_source_mappings(FunctionName="bare-Hello")["EventSourceMappings"]
+    assert mapping["BatchSize"] == 10 and mapping["FunctionResponseTypes"] == [] and "FilterCriteria" not in mapping
+    schedule = door.client("scheduler").get_schedule(Name="bare-HelloLater")
+    assert not schedule.keys() & {"Description", "EndDate"} and "Input" not in schedule["Target"]
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] == 185
+    queues = door.client("sqs")
+    url = queues.get_queue_url(QueueName="bare-Inbox")["QueueUrl"]
+    attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert attributes["VisibilityTimeout"] == "30" and not attributes.get("RedrivePolicy")
+    assert command(door, "delete", "--yes", tmp_path / "bare" / "template.yaml").code == 0

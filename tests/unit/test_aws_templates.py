@@ -51,7 +51,7 @@ Outputs:
 """
     made = plan(function(after=after))
     assert [each.kind for each in made.steps] == [Kind.FUNCTION, Kind.FUNCTION, Kind.ALIAS, Kind.API]
-    assert step(made, "Other").members["LoggingConfig"] == {"LogGroup": "/mine/shop-Hello"}
+    assert step(made, "Other").members["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/mine/shop-Hello"}
     assert [output.value for output in made.outputs] == [
         "shop-Alarm",
         "arn:aws:logs:us-east-1:000000000000:log-group:/mine/shop-Hello:*",
@@ -170,3 +170,15 @@ def test_a_transform_that_is_an_object_is_refused_by_its_name() -> None:
     text = "Transform: [{Name: AWS::Include, Parameters: {}}, AWS::Serverless-2016-10-31]"
     with pytest.raises(TemplateRefused, match="Transform AWS::Include: ondol does not serve it"):
         plan_of(text, STACK, {})
+
+
+def test_where_a_stream_gives_batches_up_to_is_said_with_its_kind() -> None:
+    events = """      Events:
+        R:
+          Type: Kinesis
+          Properties:
+            Stream: !GetAtt S.Arn
+            StartingPosition: LATEST
+            DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt Q.Arn}}"""
+    made = plan(function(events, after="  S: {Type: AWS::Kinesis::Stream}\n  Q: {Type: AWS::SQS::Queue}"))
+    assert step(made, "HelloR").members["DestinationConfig"] == {"OnFailure": {"Destination": Attribute("Q", "Arn")}}

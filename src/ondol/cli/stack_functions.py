@@ -241,7 +241,7 @@ def _is(current: Mapping[str, Any], wanted: Mapping[str, Any], shape: Any) -> bo
             if current.get("ImageConfigResponse", {}).get("ImageConfig", {}) != value:
                 return False
         elif isinstance(value, dict) and isinstance(told, dict):
-            if any(told.get(member) != item for member, item in value.items()):
+            if bool(told) > bool(value) or any(told.get(member) != item for member, item in value.items()):
                 return False
         elif told != value and (told is not None or not _is_empty(value)):
             return False

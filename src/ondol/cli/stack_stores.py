@@ -25,6 +25,12 @@ _POLL_S = 0.05
 _HOME = "us-east-1"
 """The region whose name S3 does not take for a location."""
 
+_QUEUE = {
+    **{"DelaySeconds": "0", "MessageRetentionPeriod": "345600", "ReceiveMessageWaitTimeSeconds": "0"},
+    **{"VisibilityTimeout": "30", "RedrivePolicy": "", "RedriveAllowPolicy": ""},
+}
+"""What a queue is of which the template does not say it: so it goes back to that when it says it no more."""
+
 Told = dict[str, str]
 """What a step tells of what it made, by attribute."""
 
@@ -54,7 +60,8 @@ class StackStores:
             told = self._aws("sqs", "CreateQueue", {"QueueName": name, "Attributes": wanted, "tags": tags})
         url = told["QueueUrl"] if current is None else current["QueueUrl"]
         now = self._aws("sqs", "GetQueueAttributes", {"QueueUrl": url, "AttributeNames": ["All"]})["Attributes"]
-        changed = {key: value for key, value in wanted.items() if key not in _FOR_EVER and now.get(key) != value}
+        whole = _QUEUE | wanted
+        changed = {key: value for key, value in whole.items() if key not in _FOR_EVER and now.get(key, "") != value}
         if current is not None and changed:
             self._aws("sqs", "SetQueueAttributes", {"QueueUrl": url, "Attributes": changed})
         done = CREATED if current is None else UPDATED if changed else UNCHANGED

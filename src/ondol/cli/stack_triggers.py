@@ -1,7 +1,9 @@
 """What invokes functions of a stack: buses with rules, schedules, notifications of buckets, subscriptions of topics."""
 
+import contextlib
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ondol.cli.aws_calls import AwsCalls, attribute_of
@@ -60,9 +62,7 @@ class StackTriggers:
         if current is None:
             self._aws("scheduler", "CreateSchedule", members)
             return CREATED
-        shown: dict[str, Any] = {member: current.get(member) for member in members}
-        shown["Target"] = {member: current["Target"].get(member) for member in members["Target"]}
-        if shown == members:
+        if _same_schedule(current, members):
             return UNCHANGED
         self._aws("scheduler", "UpdateSchedule", members)
         return UPDATED
@@ -142,6 +142,33 @@ def _same_rule(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         return False
     others = ("ScheduleExpression", "State", "Description")
     return all((current.get(name) or "") == (wanted.get(name) or "") for name in others)
+
+
+def _same_schedule(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """What is wanted of nothing is as it is where nothing is said."""
+    target, own = current["Target"], dict(wanted["Target"])
+    own["RetryPolicy"] = _RETRIES | own.get("RetryPolicy", {})
+    if any(target.get(member) != own.get(member) for member in (*own, "Input", "DeadLetterConfig")):
+        return False
+    whole = _SCHEDULE | {member: value for member, value in wanted.items() if member != "Target"}
+    return all(_moment(current.get(member)) == _moment(value) for member, value in whole.items())
+
+
+_SCHEDULE = {
+    **{"State": "ENABLED", "ScheduleExpressionTimezone": "UTC", "ActionAfterCompletion": "NONE"},
+    **dict.fromkeys(("Description", "StartDate", "EndDate")),
+}
+_RETRIES = {"MaximumEventAgeInSeconds": 86_400, "MaximumRetryAttempts": 185}
+
+
+def _moment(value: Any) -> Any:
+    """A moment may be shown otherwise than it was written."""
+    if isinstance(value, str) and "T" in value:
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).astimezone(UTC)
+    return value
 
 
 def _same(one: str | None, other: str | None) -> bool:

@@ -14,15 +14,23 @@ from ondol.templates.steps import Kind, Step
 from ondol.templates.triggers import TRIGGERS, EventSteps
 from ondol.templates.values import UNKNOWN, Attribute, joined
 
-_MAPPED = (
-    *("FilterCriteria", "ScalingConfig", "ProvisionedPollerConfig", "DestinationConfig"),
-    "MetricsConfig",
-)
+_MAPPED = ("FilterCriteria", "ScalingConfig", "ProvisionedPollerConfig", "MetricsConfig")
 _MAPPED_LISTS = ("FunctionResponseTypes", "Queues", "SourceAccessConfigurations")
 _MAPPED_NUMBERS = (
     *("BatchSize", "MaximumBatchingWindowInSeconds", "MaximumRecordAgeInSeconds", "MaximumRetryAttempts"),
     *("ParallelizationFactor", "TumblingWindowInSeconds"),
 )
+_QUEUE: dict[str, Any] = {
+    **{"BatchSize": 10, "MaximumBatchingWindowInSeconds": 0, "FilterCriteria": {}, "FunctionResponseTypes": []},
+    **{"ScalingConfig": {}, "ProvisionedPollerConfig": {}},
+}
+_STREAM: dict[str, Any] = {
+    **{"BatchSize": 100, "MaximumBatchingWindowInSeconds": 0, "FilterCriteria": {}, "FunctionResponseTypes": []},
+    **{"BisectBatchOnFunctionError": False, "MaximumRecordAgeInSeconds": -1, "MaximumRetryAttempts": -1},
+    **{"ParallelizationFactor": 1, "TumblingWindowInSeconds": 0, "DestinationConfig": {"OnFailure": {}}},
+}
+_BROKER: dict[str, Any] = {"BatchSize": 100, "FilterCriteria": {}}
+"""What a mapping is of which the template does not say it: so it goes back to that when it says it no more."""
 
 
 def event_steps(making: Making, function: MadeFunction, id: str, event: Properties) -> list[Step]:
@@ -96,7 +104,7 @@ def _api_of(properties: Properties, member: str, implicit: str) -> str | None:
     return None
 
 
-def _mapping(source: str) -> EventSteps:
+def _mapping(source: str, defaults: Mapping[str, Any]) -> EventSteps:
     """Events that an event source mapping brings; `source` is the member that names what is read."""
 
     def steps(making: Making, function: MadeFunction, id: str, properties: Properties) -> list[Step]:
@@ -104,6 +112,7 @@ def _mapping(source: str) -> EventSteps:
         given: dict[str, Any] = {name: properties.number(name) for name in _MAPPED_NUMBERS}
         given |= {name: properties.object(name) for name in _MAPPED}
         given |= {name: properties.items(name) or None for name in _MAPPED_LISTS}
+        given["DestinationConfig"] = _on_failure(properties)
         given["BisectBatchOnFunctionError"] = properties.flag("BisectBatchOnFunctionError")
         given["StartingPosition"] = properties.known("StartingPosition")
         given["StartingPositionTimestamp"] = properties.number("StartingPositionTimestamp")
@@ -112,6 +121,7 @@ def _mapping(source: str) -> EventSteps:
             "FunctionName": function.qualified,
             "EventSourceArn": arn,
             "Enabled": properties.flag("Enabled", True),
+            **defaults,
             **{name: value for name, value in given.items() if value is not None},
         }
         if arn is UNKNOWN:
@@ -122,12 +132,25 @@ def _mapping(source: str) -> EventSteps:
     return steps
 
 
+def _on_failure(properties: Properties) -> dict[str, Any] | None:
+    """Where batches go that are given up. SAM has the kind of what is there beside it."""
+    config = properties.inside("DestinationConfig")
+    failure = config.inside("OnFailure") if config is not None else None
+    if config is None or failure is None:
+        return None
+    failure.known("Type")
+    destination = failure.text("Destination", required=True)
+    failure.finish()
+    config.finish()
+    return {"OnFailure": {"Destination": destination}}
+
+
 _EVENTS: Mapping[str, EventSteps] = {
     "Api": _api,
     "HttpApi": _http_api,
-    "SQS": _mapping("Queue"),
-    "Kinesis": _mapping("Stream"),
-    "DynamoDB": _mapping("Stream"),
-    "MQ": _mapping("Broker"),
+    "SQS": _mapping("Queue", _QUEUE),
+    "Kinesis": _mapping("Stream", _STREAM),
+    "DynamoDB": _mapping("Stream", _STREAM),
+    "MQ": _mapping("Broker", _BROKER),
     **TRIGGERS,
 }

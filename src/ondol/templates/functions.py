@@ -28,6 +28,8 @@ _DEFAULTS: dict[str, Any] = {
     "Environment": {"Variables": {}},
     "Layers": [],
     "EphemeralStorage": {"Size": 512},
+    "SnapStart": {"ApplyOn": "None"},
+    "KMSKeyArn": "",
     "TracingConfig": {"Mode": "PassThrough"},
     "DeadLetterConfig": {"TargetArn": ""},
 }
@@ -67,7 +69,7 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
         return []
     image = properties.known("PackageType", "Zip") == "Image"
     function = MadeFunction(resource, name, properties.known("AutoPublishAlias"))
-    members = _members(making, resource, properties, image=image)
+    members = _members(making, resource, properties, name, image=image)
     step = Step(
         resource.id,
         Kind.FUNCTION,
@@ -97,10 +99,19 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
     return steps
 
 
-def _members(making: Making, resource: Resource, properties: Properties, *, image: bool) -> dict[str, Any]:
+def _logging(given: dict[str, Any], function: str) -> dict[str, Any]:
+    """All of it, as an update changes no more of it than it names."""
+    levels = (
+        dict.fromkeys(("ApplicationLogLevel", "SystemLogLevel"), "INFO") if given.get("LogFormat") == "JSON" else {}
+    )
+    return {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{function}", **levels, **given}
+
+
+def _members(making: Making, resource: Resource, properties: Properties, name: str, *, image: bool) -> dict[str, Any]:
     given: dict[str, Any] = {member: properties.text(name) for name, member in _TEXTS.items()}
     given |= {member: properties.number(name) for name, member in _NUMBERS.items()}
     given |= {name: properties.object(name) for name in _OBJECTS}
+    given["LoggingConfig"] = _logging(given["LoggingConfig"] or {}, name)
     environment = properties.object("Environment")
     given["Environment"] = {"Variables": {}, **environment} if isinstance(environment, dict) else None
     given["Architectures"] = properties.items("Architectures") or None
