@@ -6,6 +6,7 @@ from ondol.background import Background
 from ondol.events.api import Failed, Observer, Refused, Succeeded
 from ondol.frontend.directory import Target
 from ondol.frontend.durable_invocations import DurableInvocations
+from ondol.frontend.gathering import Gathering
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.targets import Targets
 from ondol.model.errors import CallerError, OndolError, TooManyRequests
@@ -110,30 +111,21 @@ class _Observed:
         return b""
 
 
-class _Told:
-    """A `Client` that nobody waits behind: gathers the result, and tells how the attempt ended."""
+class _Told(Gathering):
+    """A `Client` that nobody waits behind: tells how the attempt ended."""
 
-    __slots__ = ("_observer", "_pieces", "_version")
+    __slots__ = ("_observer", "_version")
 
     def __init__(self, version: str, observer: Observer) -> None:
+        super().__init__()
         self._version = version
         self._observer = observer
-        self._pieces: list[bytes] = []
-
-    def begin_stream(self, content_type: str) -> None:
-        """Never said of an attempt: nobody takes its result piece by piece."""
-
-    def write(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-
-    async def drain(self) -> None:
-        """There is always room: a result is 6 MB at most."""
 
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
         if failure is not None:
             self._observer.ended(Failed(self._version, failure.payload))
         else:
-            self._observer.ended(Succeeded(self._version, b"".join(self._pieces)))
+            self._observer.ended(Succeeded(self._version, self.result))
 
     def refuse(self, error: OndolError) -> None:
         self._observer.ended(Refused(429 if isinstance(error, TooManyRequests) else 500, str(error)))

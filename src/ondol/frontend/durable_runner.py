@@ -3,10 +3,11 @@
 import asyncio
 
 from ondol.durable.api import Failed, Ran, Refused, Run, RunOutcome
+from ondol.frontend.gathering import Gathering, perhaps_started
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.payloads import WholePayload
 from ondol.frontend.targets import Targets
-from ondol.model.errors import CallerError, OndolError, Outcome, PlatformError, ResourceNotFound
+from ondol.model.errors import CallerError, OndolError, ResourceNotFound
 from ondol.model.function import FunctionKey, FunctionVersion
 from ondol.model.invocation import FunctionFailure
 
@@ -32,30 +33,20 @@ class DurableRunner:
         return await waiting.outcome
 
 
-class _Waiting:
-    """A `Client` that gathers the result for whoever awaits it."""
+class _Waiting(Gathering):
+    """A `Client` that has the outcome for whoever awaits it."""
 
-    __slots__ = ("_pieces", "outcome")
+    __slots__ = ("outcome",)
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        super().__init__()
         self.outcome: asyncio.Future[RunOutcome] = asyncio.get_running_loop().create_future()
 
-    def begin_stream(self, content_type: str) -> None:
-        """Never said: nobody takes the result piece by piece."""
-
-    def write(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-
-    async def drain(self) -> None:
-        """There is always room: a result is 6 MB at most."""
-
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
-        self._tell(Ran(b"".join(self._pieces)) if failure is None else Failed(failure.payload))
+        self._tell(Ran(self.result) if failure is None else Failed(failure.payload))
 
     def refuse(self, error: OndolError) -> None:
-        started = isinstance(error, PlatformError) and error.outcome is not Outcome.NOT_STARTED
-        self._tell(Refused(str(error), started=started))
+        self._tell(Refused(str(error), started=perhaps_started(error)))
 
     def _tell(self, outcome: RunOutcome) -> None:
         if not self.outcome.done():

@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Callable
 
 from ondol.frontend.durable_invocations import DurableInvocations
+from ondol.frontend.gathering import Gathering, perhaps_started
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.payloads import WholePayload
 from ondol.frontend.targets import Targets
-from ondol.model.errors import CallerError, OndolError, Outcome, PlatformError
+from ondol.model.errors import CallerError, OndolError
 from ondol.model.function import FunctionKey
 from ondol.model.ids import RequestId
 from ondol.model.invocation import FunctionFailure
@@ -47,30 +48,20 @@ class OwnInvocations:
         return await asyncio.shield(waiting.answer)
 
 
-class _Waiting:
-    """A `Client` that gathers the result for whoever awaits it."""
+class _Waiting(Gathering):
+    """A `Client` that has the answer for whoever awaits it."""
 
     def __init__(self, request_id: RequestId, executed_version: str) -> None:
+        super().__init__()
         self._request_id = request_id
         self._executed = executed_version
-        self._pieces: list[bytes] = []
         self.answer: asyncio.Future[Ran | Failed | NotRun] = asyncio.get_running_loop().create_future()
-
-    def begin_stream(self, content_type: str) -> None:
-        """Never said: nobody takes the result piece by piece."""
-
-    def write(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-
-    async def drain(self) -> None:
-        """There is always room: a result is 6 MB at most."""
 
     def finish(self, failure: FunctionFailure | None, log_tail: bytes) -> None:
         if failure is not None:
             self.answer.set_result(Failed(self._request_id, self._executed))
         else:
-            self.answer.set_result(Ran(b"".join(self._pieces)))
+            self.answer.set_result(Ran(self.result))
 
     def refuse(self, error: OndolError) -> None:
-        started = isinstance(error, PlatformError) and error.outcome is not Outcome.NOT_STARTED
-        self.answer.set_result(Failed(self._request_id, None) if started else NotRun(str(error)))
+        self.answer.set_result(Failed(self._request_id, None) if perhaps_started(error) else NotRun(str(error)))
