@@ -6,7 +6,8 @@ must not know what is asked, nor change what a signature covers: method, path, q
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from functools import cached_property
 
 import msgspec
@@ -83,7 +84,12 @@ class Forwarding:
         assert exchanging is not None
         request.when_client_gone(exchanging.cancel)
         try:
-            await self._exchange(endpoint, request, body, response)
+            async with self._exchange(endpoint, request, body) as (head, pieces):
+                response.start(head.status, _response_fields(head), head.length)
+                async for piece in pieces:
+                    response.write(piece)
+                    await response.drain()
+                response.end()
         except (ServerGone, ServerSlow, InvalidResponse) as error:
             if response.started:
                 response.abort()
@@ -98,29 +104,22 @@ class Forwarding:
         Only where answers are small. A client that goes away does not end it: what it asked for may have been done.
         Raises `EndpointFailed`, and what `body` raises.
         """
-        tls = self._tls if endpoint.tls else None
         try:
-            exchange = await Exchange.open(endpoint.host, endpoint.port, tls, self._patience)
-            try:
-                chunked = request.body.length is None
-                exchange.send(request.method, _target(request), _request_fields(request), body, chunked=chunked)
-                head = await exchange.head()
-                if not 200 <= head.status <= 599:
-                    raise ServerGone(f"its answer has the status {head.status}")
-                pieces = bytearray()
-                async for piece in exchange.pieces():
-                    pieces += piece
-                    if len(pieces) > _GATHERED_BYTES:
+            async with self._exchange(endpoint, request, body) as (head, pieces):
+                whole = bytearray()
+                async for piece in pieces:
+                    whole += piece
+                    if len(whole) > _GATHERED_BYTES:
                         raise ServerGone(f"its answer has more than {_GATHERED_BYTES} bytes")
-                return WholeAnswer(head.status, tuple(_response_fields(head)), bytes(pieces))
-            finally:
-                await exchange.close()
+                return WholeAnswer(head.status, tuple(_response_fields(head)), bytes(whole))
         except (ServerGone, ServerSlow, InvalidResponse) as error:
             raise _failed(endpoint, error) from error
 
+    @asynccontextmanager
     async def _exchange(
-        self, endpoint: Endpoint, request: Request, body: AsyncIterable[bytes], response: Response
-    ) -> None:
+        self, endpoint: Endpoint, request: Request, body: AsyncIterable[bytes]
+    ) -> AsyncIterator[tuple[AnswerHead, AsyncIterable[bytes]]]:
+        """The head of the server's answer, and its pieces as they come. Raises what an `Exchange` raises."""
         tls = self._tls if endpoint.tls else None
         exchange = await Exchange.open(endpoint.host, endpoint.port, tls, self._patience)
         try:
@@ -129,11 +128,7 @@ class Forwarding:
             head = await exchange.head()
             if not 200 <= head.status <= 599:
                 raise ServerGone(f"its answer has the status {head.status}")
-            response.start(head.status, _response_fields(head), head.length)
-            async for piece in exchange.pieces():
-                response.write(piece)
-                await response.drain()
-            response.end()
+            yield head, exchange.pieces()
         finally:
             await exchange.close()
 
