@@ -1,10 +1,13 @@
-"""Work that goes on beside whoever began it."""
+"""Work that goes on beside whoever began it, and what is too slow to be done on the event loop."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from ondol.model.errors import InvariantError
+
+SLOW_BYTES = 65_536
+"""JSON of more bytes than this is read and written away from the event loop: it takes 2 ms a megabyte."""
 
 T = TypeVar("T")
 

@@ -18,6 +18,9 @@ from ondol.aws.errors import BUG
 from ondol.aws.reply import JSON, JSON_RPC, WireReply
 from ondol.model.errors import CallerError, Outcome, PlatformError
 
+TARGET = "x-amz-target"
+"""Names the operation in the JSON protocols; no call of Lambda has it."""
+
 XML = "text/xml"
 CBOR = "application/cbor"
 
@@ -45,7 +48,7 @@ def protocol_of(service: str, query: str, headers: Mapping[str, str]) -> Protoco
         return Protocol.S3
     if service == "ec2":
         return Protocol.EC2
-    if "x-amz-target" in headers:
+    if TARGET in headers:
         return Protocol.JSON_RPC
     if service in _REST_XML or headers.get("content-type", "").startswith(_FORM) or "Action=" in query:
         return Protocol.XML

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 import msgspec
 from msgspec.structs import replace
 
-from ondol.background import Background
+from ondol.background import SLOW_BYTES, Background
 from ondol.durable.api import AlreadyStarted, Ended, Runner, Start
 from ondol.durable.chaining import answer_of_child, run_plain
 from ondol.durable.function_answers import failure_of
@@ -33,7 +33,6 @@ _LONGEST_SLEEP_S = 60.0
 """The clock of the wall may be set meanwhile."""
 
 _LONGEST_REST_S = 5.0
-_SLOW_BYTES = 65_536
 
 _log = logging.getLogger(__name__)
 
@@ -335,7 +334,7 @@ class Executions:
 
 
 async def _digest(payload: str) -> bytes:
-    if len(payload) > _SLOW_BYTES:
+    if len(payload) > SLOW_BYTES:
         return await asyncio.to_thread(_hashed, payload)
     return _hashed(payload)
 

@@ -7,6 +7,7 @@ taken apart in a thread.
 import asyncio
 from collections.abc import AsyncIterator
 
+from ondol.background import SLOW_BYTES
 from ondol.durable.records import (
     HEADS,
     PART_BYTES,
@@ -21,9 +22,6 @@ from ondol.durable.records import (
     split,
 )
 from ondol.store.protocol import Store
-
-_SLOW_BYTES = 65_536
-"""Of payloads, above which a step is encoded in a thread."""
 
 _TURN_BYTES = 262_144
 """Read in one turn of the loop."""
@@ -55,7 +53,7 @@ class Journal:
 
         Raises `RevisionConflict` if somebody else has written that one: whoever lost the execution changes nothing.
         """
-        large = any(len(operation.result or operation.input or "") > _SLOW_BYTES for operation in step.operations)
+        large = any(len(operation.result or operation.input or "") > SLOW_BYTES for operation in step.operations)
         value = await asyncio.to_thread(encode, step) if large else encode(step)
         parts = split(value)
         for part in range(len(parts) - 1, -1, -1):

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Protocol, TypeVar
 
-from ondol.background import Background
+from ondol.background import SLOW_BYTES, Background
 from ondol.durable.api import Ended, Ran, Run, Runner, RunOutcome
 from ondol.durable.function_answers import read_answer
 from ondol.durable.invocation_input import invocation_input
@@ -22,9 +22,6 @@ from ondol.model.time import Clock, WallTime
 from ondol.store.protocol import RevisionConflict, StoreError
 
 T = TypeVar("T")
-
-_SLOW_BYTES = 65_536
-"""Above which JSON is written and read in a thread."""
 
 _LONGEST_REST_S = 5.0
 """Between attempts to write."""
@@ -154,7 +151,7 @@ class Life:
 
     async def _run(self, turn: Turn, token: str, operations: list[Operation], updated: list[str]) -> None:
         head, around = self.execution.head, self._around
-        if self.execution.progress.stored > _SLOW_BYTES or len(operations) > 100:
+        if self.execution.progress.stored > SLOW_BYTES or len(operations) > 100:
             payload = await asyncio.to_thread(invocation_input, head.arn, token, operations, updated)
         else:
             payload = invocation_input(head.arn, token, operations, updated)
@@ -167,6 +164,6 @@ class Life:
 async def _ending(outcome: RunOutcome) -> Ending:
     if not isinstance(outcome, Ran):
         return outcome
-    if len(outcome.payload) > _SLOW_BYTES:
+    if len(outcome.payload) > SLOW_BYTES:
         return Answered(await asyncio.to_thread(read_answer, outcome.payload))
     return Answered(read_answer(outcome.payload))

@@ -19,9 +19,10 @@ from ondol.aws.identity import Caller
 from ondol.aws.invoke import OPERATION
 from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
+from ondol.frontend.payloads import read_body
 from ondol.frontend.targets import Targets
-from ondol.http import BodyTooLarge, Request, Response
-from ondol.model.errors import AccessDenied, InvalidParameterValue, RequestEntityTooLarge
+from ondol.http import Request, Response
+from ondol.model.errors import AccessDenied, InvalidParameterValue
 from ondol.model.ids import FrontendId, RequestId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
 from ondol.worker_manager.api import SessionEnd, StartFailure, WorkerManager
@@ -106,9 +107,7 @@ class _Session:
 
 async def _read(request: Request) -> _Asked:
     try:
-        asked = msgspec.json.decode(await request.body.read(_LARGEST_REQUEST), type=_Asked)
-    except BodyTooLarge as error:
-        raise RequestEntityTooLarge(f"Request must be smaller than {_LARGEST_REQUEST} bytes") from error
+        asked = msgspec.json.decode(await read_body(request, _LARGEST_REQUEST), type=_Asked)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameterValue(f"The request is not understood: {error}.") from error
     if asked.port is not None and not 0 <= asked.port < 1 << 16:

@@ -18,15 +18,16 @@ from ondol.aws.gateway_event import (
     is_among,
 )
 from ondol.aws.http_event import JSON, Fields, HttpCall, HttpResult, decode_result, encode_event
+from ondol.background import SLOW_BYTES
 from ondol.control.api import Control
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.directory import Target
 from ondol.frontend.durable_invocations import DurableInvocations
+from ondol.frontend.event_api import TRACE_HEADER
 from ondol.frontend.gateway_cors import mocked_preflight
 from ondol.frontend.gateway_words import Refusal, refusal
 from ondol.frontend.http_answer import (
     LONELY_ORIGIN,
-    SLOW_BYTES,
     HttpAnswer,
     Manners,
     source_of,
@@ -121,7 +122,7 @@ class Gateway:
             return
         answer = HttpAnswer(response, _manners(incoming, api), _ResultSpeech(api, found.route, request))
         answer.send_after(found.route.timeout_ms / 1000, refusal(api.kind, Refusal.LATE))
-        trace = request.headers.get("x-amzn-trace-id")
+        trace = request.headers.get(TRACE_HEADER)
         invocation = Invocation(request_id, target, len(event), WholePayload(event), answer, trace=trace)
         if target.version.durable is not None:
             self._durable.begin(invocation)

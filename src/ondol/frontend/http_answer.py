@@ -9,14 +9,11 @@ from typing import Protocol
 import msgspec
 
 from ondol.aws.http_event import Fields, HttpResult, ResultMalformed
-from ondol.background import Background
+from ondol.background import SLOW_BYTES, Background
 from ondol.frontend.cors import without_cors
 from ondol.http import InvalidResponse, Request, Response
 from ondol.model.errors import OndolError
 from ondol.model.invocation import FunctionFailure
-
-SLOW_BYTES = 65_536
-"""What is larger is read and written as JSON away from the event loop: it takes 2 ms a megabyte."""
 
 _BODILESS = frozenset({204, 304})
 

@@ -9,15 +9,17 @@ from ondol.aws.names import resolve_function
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
 from ondol.aws.wire import LambdaWire
+from ondol.background import SLOW_BYTES
 from ondol.control.api import Caller as Owner
 from ondol.control.api import Control
 from ondol.durable.api import Durable
 from ondol.frontend.code_links import CodeLinks
+from ondol.frontend.payloads import read_body
 from ondol.frontend.targets import require_permission
 from ondol.frontend.url_address import Front, link_to
-from ondol.http import BodyTooLarge, Request
+from ondol.http import Request
 from ondol.model.arn import parse_function_arn
-from ondol.model.errors import AccessDenied, RequestEntityTooLarge
+from ondol.model.errors import AccessDenied
 from ondol.model.function import FunctionKey
 from ondol.model.ids import CodeDigest, RequestId
 from ondol.model.limits import CREATE_REQUEST_BYTES
@@ -80,13 +82,8 @@ class LambdaApi:
         require_permission(view, parameters.get("Qualifier"), f"lambda:{operation}", caller)
 
     async def _parse(self, match: Match, request: Request) -> dict[str, Any]:
-        try:
-            body = await request.body.read(CREATE_REQUEST_BYTES)
-        except BodyTooLarge as error:
-            raise RequestEntityTooLarge(
-                f"Request must be smaller than {CREATE_REQUEST_BYTES} bytes for the {match.operation} operation"
-            ) from error
-        if len(body) > _SLOW_BODY:
+        body = await read_body(request, CREATE_REQUEST_BYTES, f"the {match.operation} operation")
+        if len(body) > SLOW_BYTES:
             return await asyncio.to_thread(self._wire.parse, match, request.headers, body)
         return self._wire.parse(match, request.headers, body)
 

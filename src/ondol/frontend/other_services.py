@@ -1,9 +1,9 @@
 """Requests signed for other services than Lambda: what ondol serves of those, and the way of the rest to its server."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, Mapping
 
 from ondol.aws.identity import Caller
-from ondol.aws.protocols import failure, protocol_of
+from ondol.aws.protocols import TARGET, failure, protocol_of
 from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
 from ondol.aws.service_ids import LOGS, S3, SNS, STS, TRIGGERS
@@ -12,7 +12,7 @@ from ondol.aws.wire import LogsWire
 from ondol.frontend.answers import send_reply
 from ondol.frontend.door import NoServer, server_of
 from ondol.frontend.forwarding import EndpointFailed, Forwarding
-from ondol.frontend.passing import Passing
+from ondol.frontend.passing import Passing, once
 from ondol.frontend.s3_api import S3Api
 from ondol.frontend.sns_api import SnsApi
 from ondol.frontend.trigger_api import TriggerApi
@@ -22,9 +22,6 @@ from ondol.model.errors import UnknownOperation
 from ondol.model.ids import RequestId
 from ondol.telemetry.api import LogQueries
 from ondol.triggers.api import Triggers
-
-TARGET = "x-amz-target"
-"""Names the operation in the JSON protocols; no call of Lambda has it."""
 
 _STS_REQUEST_BYTES = 524_288
 _LOGS_REQUEST_BYTES = 2_097_152
@@ -75,7 +72,7 @@ class OtherServices:
             operation = request.headers.get(TARGET, "").rpartition(".")[2]
         elif service == STS:
             form = await request.body.read(_STS_REQUEST_BYTES)
-            body = _once(form)
+            body = once(form)
             operation = action_of(request.query, form)
         try:
             endpoint = server_of(service, operation, self._served, self._endpoints)
@@ -109,7 +106,3 @@ class OtherServices:
         if service == STS:
             return caller_identity(caller, request_id)
         return await self.query_logs(caller, request_id, request)
-
-
-async def _once(piece: bytes) -> AsyncIterator[bytes]:
-    yield piece

@@ -1,8 +1,8 @@
-"""The payload of an invocation: how it is read from a request, and how it is handed to a worker."""
+"""What requests bring: a body within bounds; the payload of an invocation, and how it is handed to a worker."""
 
 from ondol.aws.invoke import InvokeParameters
 from ondol.http import BodyTooLarge, Request
-from ondol.model.errors import RequestTooLarge
+from ondol.model.errors import RequestEntityTooLarge, RequestTooLarge
 
 
 class WholePayload:
@@ -15,6 +15,15 @@ class WholePayload:
 
     async def read(self) -> bytes:
         return b""
+
+
+async def read_body(request: Request, limit: int, what: str = "") -> bytes:
+    """All of it; `what` it is for is said where it is refused. Raises `RequestEntityTooLarge` above `limit` bytes."""
+    try:
+        return await request.body.read(limit)
+    except BodyTooLarge as error:
+        wanted = f" for {what}" if what else ""
+        raise RequestEntityTooLarge(f"Request must be smaller than {limit} bytes{wanted}") from error
 
 
 async def read_payload(request: Request, parameters: InvokeParameters, limit: int) -> bytes:

@@ -7,11 +7,10 @@ A bug is no answer that a client may repeat by itself, since what it asked for m
 import logging
 from collections.abc import Awaitable
 
-from ondol.aws.protocols import protocol_of, refusal
+from ondol.aws.protocols import TARGET, protocol_of, refusal
 from ondol.aws.service_ids import LAMBDA, LOGS
 from ondol.aws.wire import LambdaWire, LogsWire
 from ondol.frontend.answers import send_reply
-from ondol.frontend.other_services import TARGET
 from ondol.http import HttpError, Request, Response
 from ondol.model.errors import CallerError, PlatformError
 from ondol.model.ids import RequestId

@@ -3,12 +3,12 @@
 import msgspec
 
 from ondol.aws.names import resolve_function
+from ondol.aws.protocols import TARGET
 from ondol.aws.routes import Match
 from ondol.aws.service_ids import LAMBDA, LOGS, OWN, SCHEDULER, STS
 from ondol.aws.sts import action_of
 from ondol.callers.api import Right
 from ondol.frontend.debugging import PATH as DEBUG_PATH
-from ondol.frontend.other_services import TARGET
 from ondol.frontend.rights import denial, refusal, require_elsewhere, require_operator
 from ondol.frontend.template_api import serves_templates
 from ondol.frontend.verified_door import Signatory

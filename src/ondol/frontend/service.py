@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ondol.aws.identity import Caller, caller_of
-from ondol.aws.protocols import failure, protocol_of
+from ondol.aws.protocols import TARGET, failure, protocol_of
 from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
 from ondol.aws.routes import Match
@@ -35,7 +35,7 @@ from ondol.frontend.invocations import Invocations
 from ondol.frontend.invoke_api import OPERATIONS, InvokeApi
 from ondol.frontend.lambda_api import LambdaApi
 from ondol.frontend.names import Names
-from ondol.frontend.other_services import TARGET, OtherServices
+from ondol.frontend.other_services import OtherServices
 from ondol.frontend.refusals import Refusals
 from ondol.frontend.request_rights import check_rights, denial_of
 from ondol.frontend.rights import permits_url

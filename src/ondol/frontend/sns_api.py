@@ -20,10 +20,10 @@ from ondol.aws.sns_requests import (
     with_subscriptions,
 )
 from ondol.aws.xml_documents import MalformedXml, at, parse_xml, text
+from ondol.background import SLOW_BYTES
 from ondol.frontend.answers import send_reply
 from ondol.frontend.forwarding import Forwarding, WholeAnswer
 from ondol.frontend.passing import Passing, TooLong, once
-from ondol.frontend.trigger_api import SLOW_BYTES
 from ondol.model.errors import PlatformError
 from ondol.triggers.api import Subscription, SubscriptionRefused, Topics
 

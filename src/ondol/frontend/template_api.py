@@ -16,9 +16,10 @@ from ondol.aws.identity import Caller
 from ondol.aws.reply import WireReply
 from ondol.control.api import Caller as Owner
 from ondol.control.api import Control, OwnOperation
+from ondol.frontend.payloads import read_body
 from ondol.frontend.url_address import Front, link_to
-from ondol.http import BodyTooLarge, Request
-from ondol.model.errors import RequestEntityTooLarge, UnknownOperation
+from ondol.http import Request
+from ondol.model.errors import UnknownOperation
 from ondol.model.ids import RequestId
 
 _APIS = "/_ondol/http-apis"
@@ -50,10 +51,7 @@ class TemplateApi:
     async def serve(self, caller: Caller, request_id: RequestId, request: Request) -> WireReply:
         """Raises `CallerError` and `PlatformError`, which the caller frames."""
         operation, name = _operation(request)
-        try:
-            document = await request.body.read(_LARGEST)
-        except BodyTooLarge as error:
-            raise RequestEntityTooLarge(f"Request must be smaller than {_LARGEST} bytes") from error
+        document = await read_body(request, _LARGEST)
         owner = Owner(caller.account, caller.region)
         result = await self._control.perform_own(operation, owner, name, document)
         if operation in _SHOWN:

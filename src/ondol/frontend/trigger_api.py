@@ -5,20 +5,18 @@ from functools import cached_property
 from typing import Any
 
 from ondol.aws.identity import Caller
+from ondol.aws.protocols import TARGET
 from ondol.aws.reply import WireReply
 from ondol.aws.service_ids import EVENTS
 from ondol.aws.wire import EventsWire, SchedulerWire
-from ondol.http import BodyTooLarge, Request
-from ondol.model.errors import OndolError, RequestEntityTooLarge, UnknownOperation
+from ondol.background import SLOW_BYTES
+from ondol.frontend.payloads import read_body
+from ondol.http import Request
+from ondol.model.errors import OndolError, UnknownOperation
 from ondol.model.ids import RequestId
 from ondol.triggers.api import Owner, Triggers
 
-TARGET = "x-amz-target"
-
 _REQUEST_BYTES = 2_097_152
-
-SLOW_BYTES = 65_536
-"""A larger body is read away from the event loop: it would keep others waiting."""
 
 
 class TriggerApi:
@@ -38,10 +36,7 @@ class TriggerApi:
             return wire.failure(error, request_id)
 
     async def _read(self, service: str, request: Request) -> tuple[str, dict[str, Any]]:
-        try:
-            body = await request.body.read(_REQUEST_BYTES)
-        except BodyTooLarge as error:
-            raise RequestEntityTooLarge(f"Request must be smaller than {_REQUEST_BYTES} bytes.") from error
+        body = await read_body(request, _REQUEST_BYTES)
         if len(body) > SLOW_BYTES:
             return await asyncio.to_thread(self._parse, service, request, body)
         return self._parse(service, request, body)

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from ondol.aws.http_event import HttpCall, encode_event
 from ondol.aws.identity import Caller
 from ondol.aws.wire import LambdaWire
+from ondol.background import SLOW_BYTES
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.durable_invocations import DurableInvocations
+from ondol.frontend.event_api import TRACE_HEADER
 from ondol.frontend.http_answer import (
     LONELY_ORIGIN,
-    SLOW_BYTES,
     HttpAnswer,
     Manners,
     source_of,
@@ -138,7 +139,7 @@ class UrlApi:
             len(event),
             WholePayload(event),
             answer,
-            trace=request.headers.get("x-amzn-trace-id"),
+            trace=request.headers.get(TRACE_HEADER),
             stream=url.streams,
         )
         if target.version.durable is not None:

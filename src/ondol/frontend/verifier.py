@@ -14,8 +14,9 @@ from typing import Any
 
 from ondol.aws.signing import CONTENT_SHA256, UNSIGNED, Signer, of_s3
 from ondol.aws.sigv4 import WRONG, Claim, verify
-from ondol.http import BodyTooLarge, Request
-from ondol.model.errors import InvalidSignature, NotServed, Outcome, PlatformError, RequestEntityTooLarge
+from ondol.frontend.payloads import read_body
+from ondol.http import Request
+from ondol.model.errors import InvalidSignature, NotServed, Outcome, PlatformError
 from ondol.model.time import Clock
 
 QUICK_BYTES = 65_536
@@ -45,14 +46,14 @@ class Verifier:
         declared = request.headers.get(CONTENT_SHA256, "") if not claim.presigned else ""
         if _HASH.fullmatch(declared):
             self._verify(claim, signer, request, declared)
-            if await _hash(await _read(request, limit, what)) != declared:
+            if await _hash(await read_body(request, limit, what)) != declared:
                 raise InvalidSignature(WRONG)
             return
         length = request.body.length
         if length is None:
             limit = min(limit, UNTOLD_BYTES)
         with self._room(0 if request.body.whole is not None else limit if length is None else min(length, limit)):
-            digest = await _hash(await _read(request, limit, what))
+            digest = await _hash(await read_body(request, limit, what))
         self._verify(claim, signer, request, digest)
 
     async def verify_passing(
@@ -100,13 +101,6 @@ class Verifier:
             yield
         finally:
             self._held -= size
-
-
-async def _read(request: Request, limit: int, what: str) -> bytes:
-    try:
-        return await request.body.read(limit)
-    except BodyTooLarge as error:
-        raise RequestEntityTooLarge(f"Request must be smaller than {limit} bytes for {what}") from error
 
 
 async def _hash(body: bytes) -> str:
