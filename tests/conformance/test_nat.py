@@ -73,11 +73,15 @@ def test_the_internet_is_reached_by_name_and_sees_the_host(call: Callable[..., A
     assert call("reach", host=SERVICE, port=PORT) == f"hello {HOST}"
 
 
-def test_names_are_answered_also_at_length_and_unknown_ones_at_once(call: Callable[..., Any]) -> None:
+def test_names_are_answered_also_at_length_and_unknown_ones_at_once(
+    call: Callable[..., Any], process: OndolProcess
+) -> None:
     assert call("resolve", name=NAME) == [SERVICE]
     assert set(call("resolve", name=LONG_NAME)) == {SERVICE}
     assert call("resolve", name="unknown.played.test") == socket.EAI_NONAME
     assert call("resolve", name="localhost") != socket.EAI_NONAME
+    logged = process.client("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
+    assert not [event["message"] for event in logged if event["message"].startswith("ondol: ")]
 
 
 @pytest.mark.parametrize("address", [METADATA, *PRIVATE])

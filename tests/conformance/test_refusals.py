@@ -33,12 +33,12 @@ def service() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def hints(client: Any, function: str, awaited: int) -> list[str]:
+def said(client: Any, function: str, awaited: int) -> list[str]:
     """The lines of ondol's own in the function's log, once there are so many."""
     deadline = time.monotonic() + 10
     while True:
         events = client.filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
-        found = [event["message"].strip() for event in events if event["message"].startswith("ondol: nothing listens")]
+        found = [event["message"].strip() for event in events if event["message"].startswith("ondol: ")]
         if len(found) >= awaited or time.monotonic() > deadline:
             return found
         time.sleep(0.05)
@@ -56,10 +56,10 @@ def test_the_line_names_flag_and_port_once(
         f"ondol: nothing listens at 127.0.0.1:{service} in the sandbox, but the host does: start ondol with "
         f"--allow-host 127.0.0.1:{service} and connect to host.ondol.internal:{service}"
     )
-    assert hints(ondol.client("logs"), name, 1) == [expected]
+    assert said(ondol.client("logs"), name, 1) == [expected]
     with socket.create_server(("127.0.0.1", 0)) as second:
         invoke(ondol.client(), name, [*refused, (host, second.getsockname()[1], patience)])
-        found = hints(ondol.client("logs"), name, 2)
+        found = said(ondol.client("logs"), name, 2)
     assert len(found) == 2 and found[0] == expected
 
 
@@ -72,5 +72,29 @@ def test_nothing_is_said_of_closed_ports_of_ondols_own_and_of_what_is_served_ins
     own = int(ondol.endpoint.rpartition(":")[2])
     event = [("127.0.0.1", port, 2) for port in (closed, own, 9001, service)]
     assert invoke(ondol.client(), name, event)[1][2] == "connected"
-    [line] = hints(ondol.client("logs"), name, 1)
+    [line] = said(ondol.client("logs"), name, 1)
     assert f":{service} " in line
+
+
+def test_who_asks_for_a_name_is_told_once_how_functions_reach_the_internet(ondol: OndolProcess, name: str) -> None:
+    code = """
+import socket
+
+def h(event, context):
+    failed = []
+    for host in event:
+        try:
+            socket.getaddrinfo(host, 443)
+        except socket.gaierror:
+            failed.append(host)
+    return failed
+"""
+    create(ondol.client(), name, code, MemorySize=1769)
+    event = ["localhost", "example.com", "example.org"]
+    assert invoke(ondol.client(), name, event)[1] == event[1:]
+    expected = (
+        "ondol: no name is known in the sandbox: for functions to reach the internet start ondol with --network nat"
+    )
+    assert said(ondol.client("logs"), name, 1) == [expected]
+    invoke(ondol.client(), name, event)
+    assert said(ondol.client("logs"), name, 1) == [expected]

@@ -3,7 +3,8 @@
 A port where nobody listens answers with a TCP segment that resets what never was: RST, with the number 0. Raw sockets
 (raw(7)) whose filter lets only those through hear of them; while that of IPv4 is armed, every segment on the loopback
 costs some 150 ns more. What costs nothing is the kernel's word on each TCP socket that is gone (sock_diag(7)). It names
-the port too, unless the program had waited in `connect`: then it tells at least that it is time to arm.
+the port too, unless the program had waited in `connect`: then it tells at least that it is time to arm. Of UDP the
+kernel tells that a socket is gone which had asked for names.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
+from collections.abc import Iterator
 
 UNKNOWN = 0
 """A port that refused, and the kernel does not say which."""
 
 _DIAGNOSIS = 4
-_GONE = 0x1 | 0x4  # the groups SKNLGRP_INET_TCP_DESTROY and SKNLGRP_INET6_TCP_DESTROY
+_GONE = 0x1 | 0x2 | 0x4  # the groups SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY and SKNLGRP_INET6_TCP_DESTROY
 _ANYWHERE, _NOWHERE = ("0.0.0.0", 0), ("127.255.255.254", 0)
 _ATTACH_FILTER, _BIND_TO_DEVICE = 26, 25
 
 # After the header of the message: struct inet_diag_msg, then attributes, of which one is a struct tcp_info.
 _IDENTITY = struct.Struct(">16x 4x 2xH 16x 16s 32x")
 _ATTRIBUTE = struct.Struct("=HH")
-_TCP_INFO = 2
+_TCP_INFO, _PROTOCOL = 2, 10
 _SEGMENTS = struct.Struct("=136x II")
+_NAMES = 53
 _IPV6_LOOPBACK = bytes(15) + b"\1"
 
 _LOAD_BYTE, _LOAD_WORD, _LOAD_BYTE_AFTER, _LOAD_WORD_AFTER = 0x30, 0x20, 0x50, 0x40
@@ -64,15 +67,31 @@ def port_of_gone(message: bytes) -> int | None:
         return None
     if port == 0:
         return UNKNOWN
-    at = _IDENTITY.size
-    while at + _ATTRIBUTE.size <= len(message):
-        size, kind = _ATTRIBUTE.unpack_from(message, at)
+    for kind, at in _attributes(message):
         if kind == _TCP_INFO:
-            sent, received = _SEGMENTS.unpack_from(message, at + _ATTRIBUTE.size)
+            sent, received = _SEGMENTS.unpack_from(message, at)
             # It asked once, and the one segment that came was the refusal.
             return port if (sent, received) == (1, 1) else None
-        at += max(size + 3 & ~3, _ATTRIBUTE.size)
     return None
+
+
+def asked_for_names(message: bytes) -> bool:
+    """Whether the socket that is gone was one of UDP that asked a name server on the loopback."""
+    port, address = _IDENTITY.unpack_from(message)
+    return (
+        port == _NAMES
+        and address[:1] == b"\x7f"
+        and any(kind == _PROTOCOL and message[at] == socket.IPPROTO_UDP for kind, at in _attributes(message))
+    )
+
+
+def _attributes(message: bytes) -> Iterator[tuple[int, int]]:
+    """The kind of each attribute, and where its value begins."""
+    at = _IDENTITY.size
+    while at + _ATTRIBUTE.size < len(message):
+        size, kind = _ATTRIBUTE.unpack_from(message, at)
+        yield kind, at + _ATTRIBUTE.size
+        at += max(size + 3 & ~3, _ATTRIBUTE.size)
 
 
 def _watch(family: int, program: list[bytes]) -> socket.socket:

@@ -274,9 +274,15 @@ class JailDriver:
         else:
             channel.close_all(descriptors)
 
-    def _refused(self, name: SandboxId, port: int, host: str) -> None:
+    def _refused(self, name: SandboxId, port: int, host: str | None) -> None:
         sandbox = self._sandboxes.get(name)
-        if sandbox is not None and port not in self._own_ports:
+        if sandbox is None:
+            return
+        if host is None:
+            sandbox.tell(
+                "no name is known in the sandbox: for functions to reach the internet start ondol with --network nat"
+            )
+        elif port not in self._own_ports:
             sandbox.tell(
                 f"nothing listens at 127.0.0.1:{port} in the sandbox, but the host does: start ondol with "
                 f"--allow-host {host}:{port} and connect to host.ondol.internal:{port}"

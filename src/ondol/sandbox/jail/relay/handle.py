@@ -14,8 +14,9 @@ from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.relay import Bound
 
-Refused = Callable[[SandboxId, int, str], None]
-"""Called with a sandbox whose code was refused at a port of its own, and where on the host something listens there."""
+Refused = Callable[[SandboxId, int, str | None], None]
+"""Called with a sandbox whose code was refused at a port of its own, and where on the host something listens there;
+None where it asked for names: nobody tells."""
 
 
 class RelayHandle:

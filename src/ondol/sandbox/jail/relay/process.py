@@ -49,10 +49,9 @@ class Opened:
         """Answer questions for names."""
         self._resolver = Resolver(asked)
 
-    def watch(self, watching: list[socket.socket], rate: Rate, tell: Tell) -> None:
-        """Tell of ports of its own at which only the host has a server."""
-        ipv4, ipv6, gone = watching
-        self._refusals = Refusals(ipv4, ipv6, gone, rate, tell)
+    def watch(self, watching: list[socket.socket], rate: Rate, tell: Tell, *, resolves: bool) -> None:
+        """Tell of ports of its own at which only the host has a server, and of names that nobody answers for."""
+        self._refusals = Refusals(watching, rate, tell, resolves=resolves)
 
     def begin(self) -> None:
         """The function's code is at work from now on."""
@@ -130,14 +129,14 @@ class Relay:
         opened = self._sandboxes[name] = Opened()
         if bound.refusals:
             watching, sockets = sockets[-3:], sockets[:-3]
-            opened.watch(watching, self._rate, lambda *found: self._tell(name, *found))
+            opened.watch(watching, self._rate, lambda *found: self._tell(name, *found), resolves=bound.resolver)
         if bound.resolver:
             opened.resolve(sockets.pop())
             opened.serve(sockets.pop(), None)
         for listener, target in zip(sockets, msgspec.convert(order["targets"], list[Relayed]), strict=True):
             opened.serve(listener, target)
 
-    def _tell(self, sandbox: str, port: int, host: str) -> None:
+    def _tell(self, sandbox: str, port: int, host: str | None) -> None:
         with contextlib.suppress(OSError):  # the platform is on its way out
             channel.send(self._control, {"refused": sandbox, "port": port, "host": host})
 

@@ -1,4 +1,4 @@
-"""Notices when code in a sandbox looks on its own loopback for a server that only the host's has.
+"""Notices when code in a sandbox looks on its own loopback for a server that only the host's has, or for names.
 
 What it tells lets that code learn that the host listens at a port, so it tells little: each port of a sandbox once, of
 few ports, and of all sandboxes together not often.
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ondol.linux import refusals
+from ondol.model.network import NAMES_PORT
 from ondol.model.rate import TokenBucket
 from ondol.model.time import Instant
 
@@ -32,8 +33,8 @@ _ANY_IPV4, _ANY_IPV6 = "00000000", "0" * 32
 _MAPPED = "0000000000000000FFFF0000"
 _BYTES = 65_536
 
-Tell = Callable[[int, str], None]
-"""Called with a port and the host's address at which something listens there."""
+Tell = Callable[[int, str | None], None]
+"""Called with a port and the host's address at which something listens there; None for names, of which nobody tells."""
 
 
 class Rate:
@@ -47,11 +48,13 @@ class Rate:
 
 
 class Refusals:
-    """Watches one sandbox, by the sockets of `ondol.linux.refusals.watch`."""
+    """Watches one sandbox, by the sockets of `ondol.linux.refusals.watch`. `resolves`: names are answered there."""
 
-    def __init__(self, ipv4: socket.socket, ipv6: socket.socket, gone: socket.socket, rate: Rate, tell: Tell) -> None:
+    def __init__(self, sockets: list[socket.socket], rate: Rate, tell: Tell, *, resolves: bool) -> None:
+        ipv4, ipv6, gone = sockets
         self._ipv4 = ipv4
         self._sockets: tuple[socket.socket, ...] = (ipv4, ipv6, gone)
+        self._told_of_names = resolves
         self._rate = rate
         self._tell = tell
         self._seen: set[int] = set()
@@ -77,7 +80,11 @@ class Refusals:
 
     def _hear_gone(self, heard: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            port = refusals.port_of_gone(heard.recv(_BYTES))
+            message = heard.recv(_BYTES)
+            if not self._told_of_names and refusals.asked_for_names(message):
+                self._told_of_names = True
+                self._tell(NAMES_PORT, None)
+            port = refusals.port_of_gone(message)
             if port == refusals.UNKNOWN:
                 refusals.arm(self._ipv4)
                 self._loop.call_later(ARMED_S, self._disarm)
