@@ -15,6 +15,9 @@ from ondol.pollers.sources import Source
 RECEIVE_MESSAGES = 10
 """At most so many come with one receive, and go with one deletion."""
 
+_CALLS = 16
+"""So many deletions of one batch are under way at once: a batch of 10,000 messages needs 1,000 of them."""
+
 WAIT_S = 2
 """For so long an empty queue holds a receive. What a receive gets whose answer nobody hears comes back only after
 the visibility timeout, so it is much shorter than SQS would allow."""
@@ -92,16 +95,22 @@ class Queue:
         await self._each_ten("ChangeMessageVisibilityBatch", messages, {"VisibilityTimeout": 0})
 
     async def _each_ten(self, operation: str, messages: Sequence[Message], more: Mapping[str, Any]) -> None:
-        calls = []
-        for first in range(0, len(messages), RECEIVE_MESSAGES):
-            entries = [
-                {"Id": str(number), "ReceiptHandle": message.receipt, **more}
-                for number, message in enumerate(messages[first : first + RECEIVE_MESSAGES])
-            ]
-            calls.append(self._call(operation, {"Entries": entries}))
-        for answer in await asyncio.gather(*calls):
-            if refused := understood(answer, _Answer).failed:
-                raise RemoteError(str(refused[0].get("Code")), str(refused[0].get("Message", "")), 200)
+        """All are tried; what was refused, or could not be asked, is raised then."""
+        tens = [messages[first : first + RECEIVE_MESSAGES] for first in range(0, len(messages), RECEIVE_MESSAGES)]
+        failed: list[BaseException] = []
+        for first in range(0, len(tens), _CALLS):
+            calls = (self._settle(operation, ten, more) for ten in tens[first : first + _CALLS])
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            failed += [answer for answer in answers if answer is not None]
+        if failed:
+            raise failed[0]
+
+    async def _settle(self, operation: str, messages: Sequence[Message], more: Mapping[str, Any]) -> None:
+        entries = [
+            {"Id": str(number), "ReceiptHandle": message.receipt, **more} for number, message in enumerate(messages)
+        ]
+        if refused := understood(await self._call(operation, {"Entries": entries}), _Answer).failed:
+            raise RemoteError(str(refused[0].get("Code")), str(refused[0].get("Message", "")), 200)
 
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         source = self._source
