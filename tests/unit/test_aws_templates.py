@@ -182,3 +182,16 @@ def test_where_a_stream_gives_batches_up_to_is_said_with_its_kind() -> None:
             DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt Q.Arn}}"""
     made = plan(function(events, after="  S: {Type: AWS::Kinesis::Stream}\n  Q: {Type: AWS::SQS::Queue}"))
     assert step(made, "HelloR").members["DestinationConfig"] == {"OnFailure": {"Destination": Attribute("Q", "Arn")}}
+
+
+@pytest.mark.parametrize(
+    ("route", "says"),
+    [
+        ("Path: hello, Method: get", "Path hello, which must begin with a slash"),
+        ("Path: '/a/{b', Method: get", "which must be made of words and variables"),
+        ("Path: /a, Method: fetch", "Method FETCH, which no route can have"),
+    ],
+)
+def test_a_route_that_cannot_be_is_told_before_anything_is_made(route: str, says: str) -> None:
+    [(line, why)] = refused(function(f"      Events: {{A: {{Type: Api, Properties: {{{route}}}}}}}"))
+    assert says in why and line == 9

@@ -154,6 +154,11 @@ def test_what_no_api_can_be(unwanted: WantedApi) -> None:
         require_valid("shop", unwanted)
 
 
+@pytest.mark.parametrize("kind", [REST, HTTP])
+def test_a_stage_may_have_hyphens(kind: ApiKind) -> None:
+    require_valid("shop", wanted(kind, "GET /a", stage="dev-1_b"))
+
+
 def test_what_is_stored_is_what_was_wanted() -> None:
     given = replace(
         wanted(HTTP, "GET /{a}", "ANY /{a+}", "ANY"), cors=Cors(allow_origins=("*",)), stage_variables={"a": "b"}

@@ -22,7 +22,10 @@ MOST_ROUTES = 300
 
 _ID_LENGTH = 10
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
-_STAGE = {ApiKind.REST: re.compile(r"[A-Za-z0-9_]{1,128}"), ApiKind.HTTP: re.compile(r"\$default|[A-Za-z0-9_-]{1,128}")}
+_STAGE = {
+    ApiKind.REST: re.compile(r"[A-Za-z0-9_-]{1,128}"),
+    ApiKind.HTTP: re.compile(r"\$default|[A-Za-z0-9_-]{1,128}"),
+}
 _FUNCTION = re.compile(r"[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_$-]{1,128})?", re.ASCII)
 _PAYLOADS = {ApiKind.REST: ("1.0",), ApiKind.HTTP: ("2.0", "1.0")}
 """The first is what is meant where none is named."""

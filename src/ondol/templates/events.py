@@ -6,6 +6,7 @@ Source: AWS SAM developer guide, "EventSource" of AWS::Serverless::Function.
 from collections.abc import Mapping
 from typing import Any
 
+from ondol.model.http_api import ANY, DEFAULT, METHODS, parse_path
 from ondol.templates.apis import IMPLICIT_HTTP, IMPLICIT_REST, source_arn
 from ondol.templates.made_function import MadeFunction, permission
 from ondol.templates.making import Making
@@ -78,6 +79,10 @@ def _route(
     if api is None or not isinstance(path, str) or not isinstance(method, str):
         return []
     method = method.upper()
+    wrong = _wrong_with(method, path)
+    if wrong is not None:
+        properties.wrong(f"{properties.place} {wrong}", properties.line_of("Path"))
+        return []
     route = {"method": method, "path": path, "function": function.qualified, "payload": payload, "timeout_ms": timeout}
     given = {name: value for name, value in route.items() if value is not None}
     making.routes.setdefault(api, []).append({**given, "line": properties.line})
@@ -87,6 +92,17 @@ def _route(
         "SourceArn": source_arn(making.stack, api, method, path),
     }
     return [permission(function, f"{id}Permission", statement, properties.line, api)]
+
+
+def _wrong_with(method: str, path: str) -> str | None:
+    """Why there is no such route."""
+    if method != ANY and method not in METHODS:
+        return f"has a Method {method}, which no route can have"
+    try:
+        parse_path(path if path != DEFAULT else "/")
+    except ValueError as error:
+        return f"has a Path {path}, which must {error}"
+    return None
 
 
 def _api_of(properties: Properties, member: str, implicit: str) -> str | None:
