@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -51,3 +52,23 @@ def test_a_url_answers_with_what_is_nested_however_deeply(
     create(client, name, ANSWERS)
     told = call(ondol, public(client, name), f"/{size}")
     assert told.status == 200 and told.body.startswith(b"[" * DEEP)
+
+
+def test_output_without_end_keeps_nobody_waiting(client: Any, name: str) -> None:
+    """Its writer is as fast as whoever reads it."""
+    code = """
+import os
+def h(event, context):
+    for _ in range(2):
+        if os.fork() == 0:
+            while True:
+                os.write(1, bytes([10]) * 65536)
+"""
+    create(client, name, code, MemorySize=3008)
+    create(client, f"{name}-other", "def h(event, context): return 1")
+    invoke(client, f"{name}-other")
+    begun = time.monotonic()
+    invoke(client, name)
+    invoke(client, f"{name}-other")
+    assert time.monotonic() - begun < 3
+    client.delete_function(FunctionName=name)

@@ -17,7 +17,7 @@ from signatures import SignedRequest, verify_signed
 
 from ondol.aws import sigv4
 from ondol.aws.identity import caller_of
-from ondol.aws.signing import EMPTY_BODY, Credentials, Terms, presign, sign
+from ondol.aws.signing import EMPTY_BODY, Credentials, Terms, pairs_of, presign, sign
 from ondol.model.errors import AccessDenied, IncompleteSignature, InvalidSignature, MissingAuthenticationToken
 from ondol.model.time import WallTime
 
@@ -313,3 +313,9 @@ def test_an_expired_link_is_told_in_the_words_of_its_service() -> None:
         check(request, SECRET, at)
         with pytest.raises(error, match=text):
             check(request, SECRET, WallTime(at + 61_000))
+
+
+def test_a_query_of_more_parameters_than_anybody_has_is_not_read() -> None:
+    with pytest.raises(IncompleteSignature, match="1000 query-string parameters at most"):
+        pairs_of("&".join(["a=b"] * 1002))
+    assert len(pairs_of("&".join(["a=b"] * 1000))) == 1000

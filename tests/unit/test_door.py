@@ -1,5 +1,6 @@
 """Which service a request is for, who serves it, and how a client is told that nobody does."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,20 @@ def test_clients_of_every_protocol_read_the_name_and_the_text(protocol: Protocol
     [
         ("", b"Action=GetCallerIdentity&Version=2011-06-15", "GetCallerIdentity"),
         ("Action=AssumeRole&Version=2011-06-15", b"", "AssumeRole"),
+        ("", b"Version=2011-06-15&Action=GetCallerIdentity", "GetCallerIdentity"),
+        ("", b"XAction=GetCallerIdentity&Action=&Action=Get%43allerIdentity", None),
         ("", b"", None),
         ("", b"\xff\xfe", None),
     ],
 )
 def test_an_action_is_read_from_query_or_form(query: str, form: bytes, action: str | None) -> None:
     assert action_of(query, form) == action
+
+
+def test_no_form_is_gone_through_for_long() -> None:
+    began = time.perf_counter()
+    assert action_of("", b"a=b&" * 5_000_000 + b"Action=GetCallerIdentity") is None
+    assert time.perf_counter() - began < 0.2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from http_probe import echo, get, on_both_loops, post, serving
 
-from ondol.http import BodyTooLarge, Request, Response
+from ondol.http import BodyTooLarge, Request, Response, parser
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
@@ -77,6 +77,18 @@ def test_refused_before_any_handler_and_closed(run, case):
             assert reply.body.endswith(b"\n")
             assert await client.at_end()
         assert served == []
+
+    run(scenario())
+
+
+@on_both_loops
+def test_long_names_of_fields_are_not_kept(run):
+    async def scenario():
+        async with serving(echo) as running:
+            client = await running.connect()
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"x" * 60_000 + b": 1\r\n\r\n")
+            assert (await client.reply()).status == 200
+        assert max(map(len, parser._NAMES)) <= 64
 
     run(scenario())
 

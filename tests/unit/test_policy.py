@@ -1,6 +1,7 @@
 """Whether a resource policy lets somebody do something."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -35,6 +36,31 @@ def permits(*statements: dict[str, Any], who: Principal = SOMEBODY, action: str 
 
 def when(operator: str, key: str, *values: str, **context: str) -> bool:
     return permits(statement(Condition={operator: {key: list(values)}}), **context)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "like"),
+    [
+        ("*", "", True),
+        ("a*", "a", True),
+        ("a*a", "a", False),
+        ("*?", "", False),
+        ("*b?*d", "abcd", True),
+        ("*b?*d", "abd", False),
+        ("a*b*a", "aba", True),
+        ("a*ab*b", "aab", False),
+        ("*a.c", "xabc", False),
+        ("?", "\n", True),
+    ],
+)
+def test_wildcards(pattern: str, text: str, like: bool) -> None:
+    assert when("StringLike", SOURCE_ARN, pattern, **{SOURCE_ARN: text}) is like
+
+
+def test_no_pattern_takes_long() -> None:
+    began = time.perf_counter()
+    assert not when("StringLike", SOURCE_ARN, "*a" * 2_000 + "b", **{SOURCE_ARN: "a" * 2_000})
+    assert time.perf_counter() - began < 1
 
 
 def test_without_a_statement_nobody_may() -> None:

@@ -8,7 +8,7 @@ from trigger_world import ACCOUNT, FUNCTION, OWNER, World, scenario
 from ondol.aws.wire import EventsWire
 from ondol.model.errors import NotServed, PlatformError, ResourceNotFound
 from ondol.triggers.api import BusEntry
-from ondol.triggers.inputs import InvalidInput, check_path, check_template, fill, find
+from ondol.triggers.inputs import InvalidInput, NothingToSend, check_path, check_template, fill, find
 from ondol.triggers.unserved import UNSERVED
 
 MINUTE = 60.0
@@ -201,6 +201,12 @@ VALUES = {"t": 'a"b\n', "n": 1.5, "o": {"k": "v"}, "z": None}
 )
 def test_templates(template: str, filled: str) -> None:
     assert fill(template, VALUES) == filled
+
+
+@pytest.mark.parametrize("each", ["<event>", '"<event>"'])
+def test_a_short_template_makes_no_endless_text(each: str) -> None:
+    with pytest.raises(NothingToSend, match="more than 1048576 bytes"):
+        fill(f"[{','.join([each] * 600)}]", {"event": {"detail": "x" * 100_000}})
 
 
 @pytest.mark.parametrize("template", ["<n> of <n>", "{<n>: 1}}", '{"a": <other>}', "text", '{"a": }'])

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_plus
 
 import msgspec
 
+from ondol.model.errors import IncompleteSignature
 from ondol.model.time import WallTime
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -30,6 +31,9 @@ STAMP = "%Y%m%dT%H%M%SZ"
 
 _LONGEST_KEPT = 1024
 """Characters of what strangers send that is remembered."""
+
+_MOST_PARAMETERS = 1_000
+"""Of a query: each takes a microsecond, before it is known who asks."""
 
 _ALWAYS_COVERED = frozenset({"x-amz-date", CONTENT_SHA256})
 """Fields that a signature covers whether or not it names them."""
@@ -193,7 +197,9 @@ def presign(
 
 
 def pairs_of(query: str) -> list[tuple[str, str]]:
-    """The parameters of a query, decoded."""
+    """The parameters of a query, decoded. Raises `IncompleteSignature` for more than anybody asks with."""
+    if query.count("&") > _MOST_PARAMETERS:
+        raise IncompleteSignature(f"ondol reads {_MOST_PARAMETERS} query-string parameters at most.")
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
 

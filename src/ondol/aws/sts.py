@@ -4,7 +4,7 @@ Source: API reference, GetCallerIdentity (2011-06-15). ondol knows accounts and 
 account is its root, whose user id is the account's number; but code in a sandbox is a session of its function's role.
 """
 
-from urllib.parse import parse_qs
+import re
 
 from ondol.aws.identity import Caller
 from ondol.aws.protocols import XML
@@ -12,16 +12,18 @@ from ondol.aws.reply import WireReply
 
 OPERATIONS = frozenset({"GetCallerIdentity"})
 
+FORM_BYTES = 524_288
+"""Of a request, the longest of which brings an identity provider's assertion."""
+
+_ACTION = re.compile(rb"(?<![^&])Action=([A-Za-z]+)(?![^&])")
+
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
 def action_of(query: str, form: bytes) -> str | None:
-    """The operation that a request names, in its query or in the form that is its body."""
-    for pairs in (query, form.decode("latin-1")):
-        named = parse_qs(pairs).get("Action")
-        if named:
-            return named[0]
-    return None
+    """The operation that a request names, in its query or in the form that is its body; None if it is hard to find."""
+    found = _ACTION.search(query.encode("latin-1")) or _ACTION.search(form, 0, FORM_BYTES)
+    return None if found is None else found[1].decode()
 
 
 def caller_identity(caller: Caller, request_id: str) -> WireReply:

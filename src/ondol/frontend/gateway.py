@@ -18,7 +18,6 @@ from ondol.aws.gateway_event import (
     is_among,
 )
 from ondol.aws.http_event import JSON, Fields, HttpCall, HttpResult, decode_result, encode_event
-from ondol.background import SLOW_BYTES
 from ondol.control.api import Control
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.directory import Target
@@ -30,6 +29,7 @@ from ondol.frontend.http_answer import (
     LONELY_ORIGIN,
     HttpAnswer,
     Manners,
+    is_slow,
     source_of,
     told_headers,
 )
@@ -155,7 +155,7 @@ class Gateway:
             raise _Refused(Refusal.TOO_LARGE) from error
         call = _call(incoming, api, found, self._clock.wall())
         told = ApiCall(api.kind, found.route.path, path, request.repeated or {}, api.binary_types)
-        if len(body) > SLOW_BYTES:
+        if is_slow(request, body):
             event = await asyncio.to_thread(_encode, found.route, call, told, body)
         else:
             event = _encode(found.route, call, told, body)

@@ -17,8 +17,16 @@ from ondol.model.invocation import FunctionFailure
 
 _BODILESS = frozenset({204, 304})
 
+_QUERY_COSTS = 8
+"""As much as so many bytes of a body does one of a query: it is taken apart by parameters, of which it may be full."""
+
 LONELY_ORIGIN = ("Content-Security-Policy", "sandbox allow-downloads allow-forms allow-popups allow-scripts")
 """By path all doors and the API have one origin, so a page that comes that way gets one of its own."""
+
+
+def is_slow(request: Request, body: bytes) -> bool:
+    """Whether to make an event of a request keeps others waiting."""
+    return len(body) + _QUERY_COSTS * len(request.query) > SLOW_BYTES
 
 
 class Manners(msgspec.Struct, frozen=True):

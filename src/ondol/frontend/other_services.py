@@ -7,7 +7,7 @@ from ondol.aws.protocols import TARGET, failure, protocol_of
 from ondol.aws.remote import Remote
 from ondol.aws.reply import WireReply
 from ondol.aws.service_ids import LOGS, S3, SNS, STS, TRIGGERS
-from ondol.aws.sts import OPERATIONS, action_of, caller_identity
+from ondol.aws.sts import FORM_BYTES, OPERATIONS, action_of, caller_identity
 from ondol.aws.wire import LogsWire
 from ondol.frontend.answers import send_reply
 from ondol.frontend.door import NoServer, server_of
@@ -23,7 +23,6 @@ from ondol.model.ids import RequestId
 from ondol.telemetry.api import LogQueries
 from ondol.triggers.api import Triggers
 
-_STS_REQUEST_BYTES = 524_288
 _LOGS_REQUEST_BYTES = 2_097_152
 
 _NOT_IMPLEMENTED = 501
@@ -71,7 +70,7 @@ class OtherServices:
         if service == LOGS:
             operation = request.headers.get(TARGET, "").rpartition(".")[2]
         elif service == STS:
-            form = await request.body.read(_STS_REQUEST_BYTES)
+            form = await request.body.read(FORM_BYTES)
             body = once(form)
             operation = action_of(request.query, form)
         try:

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from ondol.aws.http_event import HttpCall, encode_event
 from ondol.aws.identity import Caller
 from ondol.aws.wire import LambdaWire
-from ondol.background import SLOW_BYTES
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.durable_invocations import DurableInvocations
 from ondol.frontend.event_api import TRACE_HEADER
@@ -22,6 +21,7 @@ from ondol.frontend.http_answer import (
     LONELY_ORIGIN,
     HttpAnswer,
     Manners,
+    is_slow,
     source_of,
     told_headers,
 )
@@ -113,7 +113,7 @@ class UrlApi:
             body = await request.body.read(REQUEST_PAYLOAD_BYTES)
         except BodyTooLarge as error:
             raise RequestEntityTooLarge(f"Request must be smaller than {REQUEST_PAYLOAD_BYTES} bytes") from error
-        if len(body) > SLOW_BYTES:
+        if is_slow(request, body):
             return await asyncio.to_thread(encode_event, call, body)
         return encode_event(call, body)
 

@@ -21,12 +21,14 @@ _MANY_FIELDS = "the request has too many fields"
 
 
 _NAMES: dict[bytes, str] = {}
-"""Names of fields as they came, and in lower case: clients repeat themselves."""
+"""Names of fields as they came, and in lower case: clients repeat themselves. For ever, so of few and short ones."""
+
+_KEPT_NAMES, _LONGEST_KEPT = 1024, 64
 
 
 def _name(name: bytes) -> str:
     lowered = name.decode("latin-1").lower()
-    if len(_NAMES) < 1024:
+    if len(_NAMES) < _KEPT_NAMES and len(name) <= _LONGEST_KEPT:
         _NAMES[name] = lowered
     return lowered
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ondol.model.limits import EVENT_PAYLOAD_BYTES
 from ondol.triggers.records import RuleTarget
 
 _STEP = re.compile(r"\.([A-Za-z0-9_/-]+|\*)|\[([0-9]+|\*)\]")
@@ -78,20 +79,31 @@ def find(event: Any, path: str) -> Any:
 
 
 def fill(template: str, values: Mapping[str, Any]) -> str:
-    """The template with each `<name>` that has a value replaced: as JSON, or inside a text as a part of it."""
+    """The template with each `<name>` that has a value replaced: as JSON, or inside a text as a part of it.
+
+    Raises `NothingToSend` for more than a function takes: a few letters of a template may stand for a whole event.
+    """
+    left = EVENT_PAYLOAD_BYTES
+
+    def counted(text: str) -> str:
+        nonlocal left
+        left -= len(text)
+        if left < 0:
+            raise NothingToSend(f"the input template makes more than {EVENT_PAYLOAD_BYTES} bytes of this event")
+        return text
 
     def in_text(found: re.Match[str]) -> str:
         if found[1] not in values:
             return found[0]
         value = values[found[1]]
         shown = value if isinstance(value, str) else ("" if value is None else _json(value))
-        return _json(shown)[1:-1]
+        return counted(_json(shown)[1:-1])
 
     def replaced(found: re.Match[str]) -> str:
         if found[0].startswith('"'):
             return _VARIABLE.sub(in_text, found[0])
         name = found[0][1:-1]
-        return _json(values[name]) if name in values else found[0]
+        return counted(_json(values[name])) if name in values else found[0]
 
     return _TEXT_OR_VARIABLE.sub(replaced, template)
 
