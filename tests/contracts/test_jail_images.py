@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from run_to_end import PATIENCE_S, run_to_end
 
-from lone_guest import LoneGuest
 from oci_images import entry, layer, make, system_layer, write_layout
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Program
@@ -21,25 +21,7 @@ from ondol.sandbox.jail.driver import JailDriver
 
 pytestmark = pytest.mark.sandbox
 
-PATIENCE_S = 60.0
 ACCOUNT = "111122223333"
-
-
-class Listener(LoneGuest):
-    """The guest of one sandbox whose program ends by itself."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-
-    def connected(self) -> asyncio.Protocol:
-        return asyncio.Protocol()
-
-    def output(self, data: bytes) -> None:
-        self.written += data
-
-    def exited(self, exit: Exit) -> None:
-        self.exit.set_result(exit)
 
 
 class Bench:
@@ -67,14 +49,8 @@ class Bench:
         self._made += 1
         fetched = fetch_exactly(parse("oci:/nowhere"), digest, self.images, lambda text: None)
         slot = SlotSpec(SandboxId(f"image-{self._made}"), runtime_of(fetched), ACCOUNT)
-        sandbox = await self.driver.create(slot)
-        listener = Listener()
-        sandbox.attach(listener)
         variables = {"PATH": "/usr/bin:/bin", "_HANDLER": ""}
-        await sandbox.start(StartSpec(None, (), variables, 256, 1.0, 512, program=program))
-        ended = await asyncio.wait_for(listener.exit, PATIENCE_S)
-        await sandbox.stop(0)
-        return ended, listener.written.decode()
+        return await run_to_end(self.driver, slot, StartSpec(None, (), variables, 256, 1.0, 512, program=program))
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from run_to_end import PATIENCE_S, Listener, run_to_end
 
-from lone_guest import LoneGuest
 from ondol.model.ids import CodeDigest, SandboxId
 from ondol.model.runtime import Launch, Runtime
 from ondol.runtimes import catalog
@@ -19,26 +19,8 @@ from ondol.sandbox.jail.driver import JailDriver
 
 pytestmark = pytest.mark.sandbox
 
-PATIENCE_S = 60.0
 PROVIDED = Runtime("provided.al2023", "2023", Launch.EXEC, ())
 RUNNABLE = 0o755
-
-
-class Listener(LoneGuest):
-    """The guest of one sandbox that speaks for itself and ends."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-
-    def connected(self) -> asyncio.Protocol:
-        return asyncio.Protocol()
-
-    def output(self, data: bytes) -> None:
-        self.written += data
-
-    def exited(self, exit: Exit) -> None:
-        self.exit.set_result(exit)
 
 
 class Launcher:
@@ -72,24 +54,17 @@ class Launcher:
         fresh: bool = False,
         **variables: str,
     ) -> tuple[Exit, str]:
-        async def main() -> tuple[Exit, str]:
-            self._made += 1
-            sandbox = await self.driver.create(SlotSpec(SandboxId(f"launch-{self._made}"), runtime, "111122223333"))
-            listener = Listener()
-            sandbox.attach(listener)
-            given = {
-                "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
-                "LAMBDA_TASK_ROOT": "/var/task",
-                "_HANDLER": "f.handler",
-                "PATH": "/var/lang/bin:/usr/bin:/bin",
-                **variables,
-            }
-            await sandbox.start(StartSpec(code, layers, given, 256, 1.0, tmp_mb, fresh))
-            ended = await asyncio.wait_for(listener.exit, PATIENCE_S)
-            await sandbox.stop(0)
-            return ended, listener.written.decode()
-
-        return self.runner.run(main())
+        self._made += 1
+        slot = SlotSpec(SandboxId(f"launch-{self._made}"), runtime, "111122223333")
+        given = {
+            "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
+            "LAMBDA_TASK_ROOT": "/var/task",
+            "_HANDLER": "f.handler",
+            "PATH": "/var/lang/bin:/usr/bin:/bin",
+            **variables,
+        }
+        start = StartSpec(code, layers, given, 256, 1.0, tmp_mb, fresh)
+        return self.runner.run(run_to_end(self.driver, slot, start))
 
 
 @pytest.fixture(scope="module")
