@@ -68,8 +68,8 @@ from ondol.pollers.service import PollersService
 from ondol.runtimes.catalog import Catalog, RuntimeMissing, find
 from ondol.runtimes.debugger import debugger_package
 from ondol.runtimes.oci.function_images import FunctionImages
-from ondol.runtimes.oci.images import Images, check_images
 from ondol.runtimes.oci.kept import prepare
+from ondol.runtimes.oci.runtime_images import RuntimeImages, check_images
 from ondol.sandbox.driver import Driver
 from ondol.sandbox.jail.driver import JailDriver
 from ondol.store.blobs import DirectoryBlobs
@@ -130,7 +130,7 @@ class Platform:
         self._config = config
         self._catalog = catalog
         prepare(config.data_dir / "images")
-        self._images = Images(catalog.images, config.data_dir / "images", _tell)
+        self._runtime_images = RuntimeImages(catalog.images, config.data_dir / "images", _tell)
         folders = AllowedFolders(config.code_folders)
         self._function_images = FunctionImages(config.data_dir / "images", folders, config.registries, _tell)
         self._driver = driver
@@ -278,7 +278,7 @@ class Platform:
         await self.control.close()
         await self.invocations.close()
         await self.manager.close()
-        await self._images.close()
+        await self._runtime_images.close()
         await self._function_images.close()
         await self.worker.close()
         await self.counting.close()
@@ -289,7 +289,7 @@ class Platform:
         await self._driver.close()
 
     async def _resolve_runtime(self, name: str, nearest: bool) -> Runtime:
-        return await self._images.complete(self._catalog.resolve(name, nearest))
+        return await self._runtime_images.complete(self._catalog.resolve(name, nearest))
 
     async def _needed(self, digest: CodeDigest) -> bool:
         return await self.control.needs(digest)

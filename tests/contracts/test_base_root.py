@@ -13,7 +13,7 @@ from ondol.model.runtime import Launch, Runtime
 from ondol.runtimes import catalog
 from ondol.runtimes.sdk import PACKAGES
 from ondol.sandbox.errors import SandboxError
-from ondol.sandbox.jail import base_system, baseroot
+from ondol.sandbox.jail import base_root, base_system
 
 pytestmark = pytest.mark.root
 
@@ -52,7 +52,7 @@ def inside(root: Path, *command: str, environment: dict[str, str] | None = None)
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     destination = tmp_path_factory.mktemp("roots") / HERE.name
-    baseroot.build(HERE, destination)
+    base_root.build(HERE, destination)
     return destination
 
 
@@ -128,7 +128,7 @@ class TestSystem:
 
     def test_a_custom_runtime_has_all_but_the_interpreter(self, tmp_path: Path) -> None:
         runtime = Runtime(name="provided.al2023", version="al2023", launch=Launch.EXEC, command=())
-        baseroot.build(runtime, tmp_path / "root")
+        base_root.build(runtime, tmp_path / "root")
         assert inside(tmp_path / "root", "/bin/bash", "-c", "echo $((6 * 7))") == "42"
         assert list((tmp_path / "root/var/lang/bin").iterdir()) == []
 
@@ -136,7 +136,7 @@ class TestSystem:
 class TestBuilding:
     def test_what_is_current_is_left_alone(self, root: Path) -> None:
         before = root.stat().st_ino
-        baseroot.build(HERE, root)
+        base_root.build(HERE, root)
         assert root.stat().st_ino == before
 
     def test_a_changed_bootstrap_makes_it_anew(self, tmp_path: Path) -> None:
@@ -144,26 +144,26 @@ class TestBuilding:
         shutil.copytree(HERE.bootstrap_dir or "", bootstrap)
         runtime = changed(HERE, bootstrap_dir=str(bootstrap))
         destination = tmp_path / "root"
-        baseroot.build(runtime, destination)
+        base_root.build(runtime, destination)
         (bootstrap / "bootstrap.py").write_text("# another\n")
-        baseroot.build(runtime, destination)
+        base_root.build(runtime, destination)
         assert (destination / "var/runtime/bootstrap.py").read_text() == "# another\n"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["bootstrap", "root", "root.stamp"]
 
     def test_a_root_that_lost_its_stamp_is_made_anew(self, root: Path) -> None:
         (root / "var/runtime/bootstrap.py").write_text("# damaged\n")
         root.with_name(root.name + ".stamp").unlink()
-        baseroot.build(HERE, root)
+        base_root.build(HERE, root)
         assert (root / "var/runtime/bootstrap.py").read_text() != "# damaged\n"
 
     def test_an_interpreter_that_is_not_what_it_was_said_to_be_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match=r"Python 3\.99\.0, yet in its root"):
-            baseroot.build(changed(HERE, version="3.99.0"), tmp_path / "root")
+            base_root.build(changed(HERE, version="3.99.0"), tmp_path / "root")
         assert not (tmp_path / "root").exists()
 
     def test_a_program_that_is_no_interpreter_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SandboxError, match="/bin/true does not say where its parts are"):
-            baseroot.build(changed(HERE, interpreter="/bin/true"), tmp_path / "root")
+            base_root.build(changed(HERE, interpreter="/bin/true"), tmp_path / "root")
 
     def test_a_root_that_does_not_work_says_what_does_not(self, root: Path, tmp_path: Path) -> None:
         broken = tmp_path / "root"
@@ -171,4 +171,4 @@ class TestBuilding:
         for path in broken.rglob("_sqlite3.*"):
             path.unlink()
         with pytest.raises(SandboxError, match="cannot import sqlite3"):
-            baseroot.self_test(broken, HERE)
+            base_root.self_test(broken, HERE)

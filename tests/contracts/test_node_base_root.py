@@ -10,7 +10,7 @@ import pytest
 
 from ondol.runtimes import catalog
 from ondol.sandbox.errors import SandboxError
-from ondol.sandbox.jail import base_node, base_system, baseroot
+from ondol.sandbox.jail import base_node, base_root, base_system
 
 NODES = [found for name, found in catalog.find().runtimes.items() if name.startswith("nodejs")]
 pytestmark = [
@@ -22,7 +22,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     destination = tmp_path_factory.mktemp("roots") / NODES[-1].name
-    baseroot.build(NODES[-1], destination)
+    base_root.build(NODES[-1], destination)
     return destination
 
 
@@ -62,14 +62,14 @@ def test_the_bootstrap_is_in_its_place(root: Path) -> None:
 
 def test_what_is_current_is_left_alone(root: Path) -> None:
     before = root.stat().st_ino
-    baseroot.build(NODES[-1], root)
+    base_root.build(NODES[-1], root)
     assert root.stat().st_ino == before
 
 
 def test_an_interpreter_that_is_not_what_it_was_said_to_be_is_refused(tmp_path: Path) -> None:
     changed = msgspec.structs.replace(NODES[-1], version="99.0.0")
     with pytest.raises(SandboxError, match=r"Node 99\.0\.0, yet in its root"):
-        baseroot.build(changed, tmp_path / "root")
+        base_root.build(changed, tmp_path / "root")
     assert not (tmp_path / "root").exists()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from control_world import CALLER, World, key_of, package, run
 
-from ondol.control import policy
+from ondol.control import checks
 from ondol.control.api import Caller
 from ondol.control.layers import LAYERS
 from ondol.model.errors import (
@@ -295,7 +295,7 @@ def test_layers_count_against_the_code_storage(monkeypatch: pytest.MonkeyPatch) 
         await world.active()
         used = (await world("GetAccountSettings"))["AccountUsage"]["TotalCodeSize"]
         assert used == len(package("12345")) + len(package())
-        monkeypatch.setattr(policy, "CODE_STORAGE_BYTES", used)
+        monkeypatch.setattr(checks, "CODE_STORAGE_BYTES", used)
         with pytest.raises(CodeStorageExceeded):
             await publish(world)
         with pytest.raises(CodeStorageExceeded):

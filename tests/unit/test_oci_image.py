@@ -31,11 +31,11 @@ from ondol.model.runtime import Launch
 from ondol.runtimes.oci.choice import Execution, this_machine
 from ondol.runtimes.oci.errors import ImageError, RegistryUnreachable
 from ondol.runtimes.oci.fetch import fetch
-from ondol.runtimes.oci.images import check_images
 from ondol.runtimes.oci.kept import FetchedImage, prepare
 from ondol.runtimes.oci.launch import runtime_on
 from ondol.runtimes.oci.reference import LocalImage, RegistryImage, parse
 from ondol.runtimes.oci.registry import check_url
+from ondol.runtimes.oci.runtime_images import check_images
 from ondol.sandbox.errors import UnpackRefused
 from ondol.sandbox.jail import image_root, layer_stream
 from ondol.sandbox.jail.layer_stream import LayerStream

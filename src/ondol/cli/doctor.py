@@ -115,7 +115,7 @@ def _images(config: "Config") -> dict[str, dict[str, str | None]]:
     from ondol.config import ConfigError  # noqa: PLC0415
     from ondol.runtimes.oci.errors import ImageError  # noqa: PLC0415
     from ondol.runtimes.oci.fetch import look  # noqa: PLC0415
-    from ondol.runtimes.oci.images import check_images  # noqa: PLC0415
+    from ondol.runtimes.oci.runtime_images import check_images  # noqa: PLC0415
 
     try:
         references = check_images(config.runtimes, accepted_runtimes())

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from ondol.control.api import Caller, PackageSource
 from ondol.control.catalog import Catalog
+from ondol.control.checks import check_storage
 from ondol.control.layer_catalog import LayerCatalog
-from ondol.control.policy import check_storage
 from ondol.control.zip_checks import Package, inspect
 from ondol.model.errors import Outcome, PlatformError
 from ondol.model.function import FunctionImage

@@ -9,7 +9,7 @@ Source: developer guide, "Configuring provisioned concurrency for a function"; t
 
 from msgspec.structs import replace
 
-from ondol.control.policy import check_shared
+from ondol.control.checks import check_shared
 from ondol.control.records import AliasRecord, FunctionRecord, ProvisionedRecord
 from ondol.model.errors import (
     InvalidParameterValue,

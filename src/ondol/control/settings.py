@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ondol.control.checks import check_shared, check_snap_start, check_unzipped
 from ondol.control.packages import NewCode, NewImage
-from ondol.control.policy import check_shared, check_snap_start, check_unzipped
 from ondol.control.records import Settings, UsedLayer
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ondol.aws.moments import to_the_millisecond
-from ondol.control.policy import check_shared
+from ondol.control.checks import check_shared
 from ondol.control.records import FunctionRecord, UrlRecord
 from ondol.model.errors import InvalidParameterValue, ResourceConflict, ResourceNotFound
 from ondol.model.function import LATEST, FunctionKey

@@ -125,7 +125,7 @@ class Catalog(msgspec.Struct, frozen=True):
 
     runtimes: Mapping[str, Runtime]
     images: Mapping[str, str] = {}
-    """The references of those that are images: `oci.images` fetches these, and completes the runtimes."""
+    """The references of those that are images: `oci.runtime_images` fetches these, and completes the runtimes."""
 
     @property
     def of_this_machine(self) -> list[Runtime]:

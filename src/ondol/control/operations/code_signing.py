@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from ondol.control import paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
+from ondol.control.checks import check_tags
 from ondol.control.code_signing import (
     CodeSigningKey,
     CodeSigningRecord,
@@ -20,7 +21,6 @@ from ondol.control.code_signing import (
 )
 from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of, require_function
-from ondol.control.policy import check_tags
 from ondol.control.records import Edit
 from ondol.control.registry import Registry
 from ondol.model.errors import InvalidParameterValue, ResourceConflict

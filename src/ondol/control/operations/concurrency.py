@@ -4,10 +4,10 @@ from msgspec.structs import replace
 
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
+from ondol.control.checks import CODE_STORAGE_BYTES, check_reservation
 from ondol.control.claims import Claims
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing, key_of, require_function
 from ondol.control.packages import Packages
-from ondol.control.policy import CODE_STORAGE_BYTES, check_reservation
 from ondol.control.provisioned import claim, provisioned_total
 from ondol.control.records import Edit
 from ondol.control.registry import Registry

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ondol.control import paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
+from ondol.control.checks import check_shared, check_tags
 from ondol.control.event_source_registry import EventSourceRegistry
 from ondol.control.event_source_settings import changed_mapping, new_mapping
 from ondol.control.event_source_settler import EventSourceSettler
@@ -22,7 +23,6 @@ from ondol.control.event_sources import (
     function_arn,
 )
 from ondol.control.operations.lookup import Answer, Operations, Parameters, key_of
-from ondol.control.policy import check_shared, check_tags
 from ondol.control.records import Settings
 from ondol.control.registry import Registry
 from ondol.model.errors import (

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from ondol.control import lifecycle, paging
 from ondol.control.api import Caller
 from ondol.control.catalog import Catalog, Stored
+from ondol.control.checks import check_image_parameters, check_kind, check_source, check_tags
 from ondol.control.configuration import describe_code, describe_latest, describe_version, listed
 from ondol.control.layer_references import used_layers
 from ondol.control.operations.code import CodeOperations
@@ -19,7 +20,6 @@ from ondol.control.operations.lookup import (
     key_of,
     labels_from,
 )
-from ondol.control.policy import check_image_parameters, check_kind, check_source, check_tags
 from ondol.control.records import Edit
 from ondol.control.refusals import refuse_unserved
 from ondol.control.settings import first_settings, with_layers

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from ondol.control import paging
 from ondol.control.api import Caller
+from ondol.control.checks import check_source
 from ondol.control.layer_policy import require_allowed
 from ondol.control.layer_registry import LayerRegistry
 from ondol.control.layer_view import describe_layer_version, describe_with_content, is_compatible
 from ondol.control.layers import LayerKey, LayerVersionRecord, parse_layer_arn
 from ondol.control.operations.lookup import Answer, Operations, Parameters
 from ondol.control.packages import Packages
-from ondol.control.policy import check_source
 from ondol.control.refusals import refuse_unserved
 from ondol.control.zip_checks import Package
 from ondol.model.errors import InvalidParameterValue, ResourceNotFound

@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
+from ondol.control.checks import check_tags
 from ondol.control.code_signing import CodeSigningKey, CodeSigningRecord, missing_config, parse_code_signing_arn
 from ondol.control.code_signing_registry import CodeSigningRegistry
 from ondol.control.event_source_registry import EventSourceRegistry
 from ondol.control.event_sources import MappingRecord, mapping_arn
 from ondol.control.operations.lookup import Answer, Operations, Parameters, existing
-from ondol.control.policy import check_tags
 from ondol.control.records import Edit
 from ondol.control.registry import Registry
 from ondol.model.arn import parse_function_arn

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from ondol.control import lifecycle
 from ondol.control.api import Caller
 from ondol.control.catalog import Stored
+from ondol.control.checks import check_image_parameters, check_kind, check_source
 from ondol.control.configuration import describe_latest
 from ondol.control.layer_references import used_layers
 from ondol.control.operations.code import CodeOperations
@@ -19,7 +20,6 @@ from ondol.control.operations.lookup import (
     key_of,
     require_function,
 )
-from ondol.control.policy import check_image_parameters, check_kind, check_source
 from ondol.control.records import Edit, FunctionRecord
 from ondol.control.refusals import refuse_unserved
 from ondol.control.settings import merged, with_code, with_layers

@@ -7,6 +7,6 @@ platform process ──commands──▶ spawner ──▶ zygote ──▶ init
 ```
 
 `driver.py` and `sandbox.py` are the platform's side; `spawner/` is the one process with power, which comes from where
-`power.py` says; `inside/` runs within the walls. What a sandbox sees of the disk is `baseroot.py`'s. ADR 0002, 0003 and
-0009 say why.
+`power.py` says; `inside/` runs within the walls. What a sandbox sees of the disk is `base_root.py`'s. ADR 0002, 0003
+and 0009 say why.
 """

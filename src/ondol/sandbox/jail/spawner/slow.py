@@ -65,7 +65,7 @@ def _build_root(described: str, directory: Path, user: int | None) -> None:
     import msgspec  # noqa: PLC0415
 
     from ondol.model.runtime import Runtime  # noqa: PLC0415
-    from ondol.sandbox.jail.baseroot import build  # noqa: PLC0415
+    from ondol.sandbox.jail.base_root import build  # noqa: PLC0415
 
     build(msgspec.json.decode(described, type=Runtime), directory, user)
 

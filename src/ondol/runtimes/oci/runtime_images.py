@@ -31,7 +31,7 @@ def check_images(configured: Mapping[str, RuntimeImage], accepted: Collection[st
     return references
 
 
-class Images:
+class RuntimeImages:
     """`configured` says, by runtime, the reference of its image; `say` hears what people should read."""
 
     def __init__(self, configured: Mapping[str, str], directory: Path, say: Callable[[str], None]) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from ondol.linux import capabilities
 from ondol.model.runtime import Runtime
 from ondol.sandbox.errors import SandboxError
-from ondol.sandbox.jail import base_interpreter, base_node, base_system
+from ondol.sandbox.jail import base_node, base_python, base_system
 
 NOBODY = 65534
 SELF_TEST_TIMEOUT_S = 30
@@ -96,7 +96,7 @@ def _test_node(runtime: Runtime, run: Callable[[list[str]], str]) -> None:
 
 
 def _test_python(runtime: Runtime, run: Callable[[list[str]], str]) -> None:
-    command = ["/var/lang/bin/python3", "-B", "-c", base_interpreter.SELF_TEST]
+    command = ["/var/lang/bin/python3", "-B", "-c", base_python.SELF_TEST]
     found = json.loads(run(command))
     if found["version"] != runtime.version:
         raise SandboxError(
@@ -127,10 +127,10 @@ def _populate(runtime: Runtime, root: Path) -> None:
         libraries = base_system.libraries_of(program, program[0].parent.parent)
         base_node.copy_outside_sources(root, [*program, *(path for path in libraries if "libnode" in path.name)])
     elif runtime.interpreter is not None:
-        home = base_interpreter.locate(runtime)
+        home = base_python.locate(runtime)
         certificate_file = home.certificate_file
-        binaries = base_interpreter.copy(home, root)
-        base_interpreter.copy_libraries(home, runtime.libraries, root)
+        binaries = base_python.copy(home, root)
+        base_python.copy_libraries(home, runtime.libraries, root)
         libraries = base_system.libraries_of(binaries, home.prefix)
         (root / f"opt/python/lib/python{home.short_version}/site-packages").mkdir(parents=True)
     base_system.copy_programs(root)
@@ -141,7 +141,7 @@ def _populate(runtime: Runtime, root: Path) -> None:
             _lay(source, root / "var/runtime" / source.relative_to(runtime.bootstrap_dir))
     base_system.make_linker_cache(root)
     if runtime.interpreter is not None and not _is_node(runtime):
-        _run_inside(root, runtime, ["/var/lang/bin/python3", "-I", "-c", base_interpreter.PRECOMPILE])
+        _run_inside(root, runtime, ["/var/lang/bin/python3", "-I", "-c", base_python.PRECOMPILE])
 
 
 def _lay(source: Path, destination: Path) -> None:
@@ -162,7 +162,7 @@ def _is_node(runtime: Runtime) -> bool:
 
 def _stamp(runtime: Runtime) -> str:
     """What the root is made from: our own files by content, the host's by size and time of change."""
-    language = base_node if _is_node(runtime) else base_interpreter
+    language = base_node if _is_node(runtime) else base_python
     own = [Path(__file__), *language.OWN_FILES, Path(base_system.__file__)]
     if runtime.bootstrap_dir is not None:
         own += _sources(Path(runtime.bootstrap_dir))
