@@ -99,6 +99,31 @@ def test_destinations_are_deployed_again(moto_door: OndolProcess, tmp_path: Path
     assert command(door, "delete", "--yes", file).code == 0
 
 
+def test_what_was_there_before_is_used_and_outlives_the_stack(moto_door: OndolProcess, tmp_path: Path) -> None:
+    door, tables, queues = moto_door, moto_door.client("dynamodb"), moto_door.client("sqs")
+    tables.create_table(
+        TableName="precious",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    url = queues.create_queue(QueueName="precious", Attributes={"DelaySeconds": "3"})["QueueUrl"]
+    resources = """
+Resources:
+  Table: {Type: AWS::Serverless::SimpleTable, Properties: {TableName: precious}}
+  Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: precious}}
+  Own: {Type: AWS::SQS::Queue}
+"""
+    file = template(tmp_path, resources, "guest")
+    for _ in range(2):
+        assert deployed(door, file).did()["precious"] != "Created"
+    assert set(command(door, "delete", "--yes", file).did()) == {"guest-Own"}
+    assert "precious" in tables.list_tables()["TableNames"]
+    assert url in queues.list_queues(QueueNamePrefix="precious")["QueueUrls"]
+    tables.delete_table(TableName="precious")
+    queues.delete_queue(QueueUrl=url)
+
+
 FULL = """
       Description: d
       LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: DEBUG, LogGroup: /elsewhere}

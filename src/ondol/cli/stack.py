@@ -25,6 +25,9 @@ from ondol.templates.values import Attribute, attributes_in, filled
 
 _TRIGGERS = frozenset({Kind.RULE, Kind.SCHEDULE, Kind.NOTIFICATION, Kind.SUBSCRIPTION, Kind.BUS})
 
+_NAMED = frozenset({*SERVICES, Kind.BUS, Kind.RULE, Kind.SCHEDULE})
+"""What a template may name as something is named that was there before."""
+
 Done = Callable[[str, Kind, str], None]
 """Told of each thing: what was done, to what kind, of which name."""
 
@@ -123,8 +126,17 @@ class StackRun:
             members["Runtime"] = self._nearest_of(members["Runtime"])
         recorded = _recorded_as(step, self.known)
         assert recorded is not None  # what it needs was made before
-        if not step.retain:
-            self._record.begin(Made(step.id, step.kind, recorded))
+        made = Made(step.id, step.kind, recorded)
+        new = not step.retain and made not in self._record
+        if new:
+            self._record.begin(made)
+        done = self._made(step, members)
+        if new and done != CREATED and step.kind in _NAMED:
+            # Somebody else made it, and it is not the stack's to delete.
+            self._record.forget(made)
+        return done
+
+    def _made(self, step: Step, members: dict[str, Any]) -> str:
         if step.kind in _TRIGGERS:
             return self._triggers.make(step, members)
         if step.kind in SERVICES:
