@@ -1,10 +1,11 @@
 """What AWS's own templates and tutorials have: accepted, though some of it makes no difference here."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 from test_template_plans import STACK, function, plan, refused, step, variables
 
+from ondol.cli.template import stack_name_of
 from ondol.templates.plan import plan_of
 from ondol.templates.problems import TemplateRefused
 from ondol.templates.steps import Folder, Kind
@@ -195,3 +196,23 @@ def test_where_a_stream_gives_batches_up_to_is_said_with_its_kind() -> None:
 def test_a_route_that_cannot_be_is_told_before_anything_is_made(route: str, says: str) -> None:
     [(line, why)] = refused(function(f"      Events: {{A: {{Type: Api, Properties: {{{route}}}}}}}"))
     assert says in why and line == 9
+
+
+def test_a_template_that_is_nested_too_deeply_is_refused() -> None:
+    for text in ("Metadata: " + "[" * 3000 + "]" * 3000, function(f"      Tags: {{a: {'[' * 400 + ']' * 400}}}")):
+        with pytest.raises(TemplateRefused, match="nested too deeply"):
+            plan(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/home/you/my_shop/template.yaml", "my-shop"),
+        ("/home/you/my_shop/template.json", "my-shop"),
+        ("/home/you/my_shop/queues.yaml", "my-shop-queues"),
+        ("/home/you/my_shop/.aws-sam/build/template.yaml", "my-shop"),
+        ("/home/you/build/template.yaml", "build"),
+    ],
+)
+def test_templates_of_one_directory_are_not_one_stack(path: str, name: str) -> None:
+    assert stack_name_of(Path(path)) == name

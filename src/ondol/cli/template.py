@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _ENDINGS = frozenset({".yaml", ".yml", ".json", ".template"})
 
+_USUAL = "template"
+_BUILT = (".aws-sam", "build")
+
 
 def is_template(path: Path) -> bool:
     return path.suffix.lower() in _ENDINGS and not path.is_dir()
@@ -49,8 +52,16 @@ def refuse_with_template(**given: object) -> None:
 
 
 def stack_name_of(path: Path) -> str:
-    """A stack is called as the directory that its template is in."""
-    return name_of(path.resolve().parent).replace("_", "-").strip("-")
+    """A stack is called as its template's directory, and as its file where that has a name of its own.
+
+    So two templates of one directory are two stacks, and what `sam build` made of a template is the stack that the
+    template itself is.
+    """
+    directory = path.resolve().parent
+    if directory.parts[-2:] == _BUILT:
+        directory = directory.parents[1]
+    names = [name_of(directory), *([] if path.stem == _USUAL else [name_of(Path(path.stem))])]
+    return "-".join(names).replace("_", "-").strip("-")
 
 
 def refusal(path: Path, refused: "TemplateRefused") -> CommandFailed:

@@ -14,7 +14,7 @@ from ondol.templates.document import Items, Section, read
 from ondol.templates.evaluation import Evaluation
 from ondol.templates.making import Making, Resource, Stack
 from ondol.templates.parameters import parameter_values, pseudo_parameters
-from ondol.templates.problems import Problems
+from ondol.templates.problems import Problem, Problems, TemplateRefused
 from ondol.templates.properties import Properties
 from ondol.templates.steps import ORDER, Step
 from ondol.templates.triggers import (
@@ -76,11 +76,14 @@ class Plan(msgspec.Struct, frozen=True):
 def plan_of(text: str, stack: Stack, given: Mapping[str, str]) -> Plan:
     """`given` are values of parameters. Raises `TemplateRefused`."""
     problems = Problems()
-    document = read(text)
-    for name in document.keys() - _SECTIONS:
-        problems.add(document.line_of(name), f"{name}: ondol does not serve this section")
-    _require_transform(document, problems)
-    return _Planning(document, stack, given, problems).plan()
+    try:
+        document = read(text)
+        for name in document.keys() - _SECTIONS:
+            problems.add(document.line_of(name), f"{name}: ondol does not serve this section")
+        _require_transform(document, problems)
+        return _Planning(document, stack, given, problems).plan()
+    except RecursionError as error:
+        raise TemplateRefused([Problem(0, "it is nested too deeply")]) from error
 
 
 class _Planning:
