@@ -348,6 +348,17 @@ def test_deploy_installs_the_requirements(terminal: Terminal, ondol: FakeOndol, 
     assert "not-there" in done.err
 
 
+def test_deploy_says_that_modules_of_node_are_missing(terminal: Terminal, ondol: FakeOndol, tmp_path: Path) -> None:
+    (tmp_path / "index.mjs").write_text("export const handler = async () => 1;\n")
+    (tmp_path / "package.json").write_text('{"dependencies": {"express": "5"}}')
+    deploy = ("deploy", str(tmp_path), "--name", "nodes", "--runtime", "nodejs20.x")
+    done = terminal(*deploy)
+    assert done.code == 0 and "there is no node_modules. Unless a layer has them: npm install" in done.err
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "express.js").write_text("")
+    assert "node_modules" not in terminal(*deploy).err
+
+
 def test_deploy_takes_the_nearest_runtime_only_with_leave(terminal: Terminal, ondol: FakeOndol, greet: Path) -> None:
     (greet / "requirements.txt").write_text("")
     done = terminal("deploy", str(greet), "--runtime", "python3.99", "--handler", "app.handler")

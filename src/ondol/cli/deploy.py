@@ -9,7 +9,7 @@ import typer
 from ondol.cli.choice import choose
 from ondol.cli.client import DEFAULT_ENDPOINT, Client
 from ondol.cli.console import Progress, say
-from ondol.cli.deployment import current_of, merged, name_of, pip_of, put, ready, variables_of
+from ondol.cli.deployment import advise, current_of, merged, name_of, pip_of, put, ready, variables_of
 from ondol.cli.failure import CommandFailed
 from ondol.cli.options import Endpoint, Handler, NearestRuntime, Parameters, Runtime, Variables
 from ondol.cli.package import REQUIREMENTS, DirectorySource, ZipSource, installed, open_source
@@ -67,6 +67,7 @@ def deploy(
     with Progress("Looking for interpreters"):
         catalog = find()
     choice = choose(package, current, catalog, runtime=runtime, handler=handler, nearest=nearest_runtime)
+    advise(package, choice.runtime)
     code = _build(package, choice.runtime, catalog)
     members: dict[str, Any] = {"Runtime": choice.runtime, "Handler": choice.handler}
     if memory is not None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondol.cli.client import Client, Refused
+from ondol.cli.console import say
 from ondol.cli.failure import CommandFailed
-from ondol.cli.package import REQUIREMENTS
+from ondol.cli.package import REQUIREMENTS, DirectorySource, ZipSource, without_modules
 
 if TYPE_CHECKING:
     from ondol.runtimes.catalog import Catalog
@@ -62,6 +63,15 @@ def pip_of(catalog: "Catalog", runtime: str) -> str:
             "Install it, or deploy with --nearest-runtime."
         )
     return found.interpreter
+
+
+def advise(package: DirectorySource | ZipSource, runtime: str) -> None:
+    """Say what will probably be missing when the function runs."""
+    if runtime.startswith("nodejs") and without_modules(package):
+        say(
+            "package.json names dependencies, and there is no node_modules. Unless a layer has them: npm install, and "
+            "deploy again."
+        )
 
 
 def put(client: Client, name: str, code: bytes, members: Mapping[str, Any], current: Mapping[str, Any] | None) -> None:

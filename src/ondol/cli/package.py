@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from ondol.cli.failure import CommandFailed
 from ondol.folders.contents import File, belongs, zipped
 
 REQUIREMENTS = "requirements.txt"
+_PACKAGE = "package.json"
 _STORED_BYTES = 32 << 20
 """Up to so much a package that need not be small is not compressed: it would take longer than to send it."""
 
@@ -82,6 +84,17 @@ def open_source(path: Path) -> DirectorySource | ZipSource:
         return ZipSource(path)
     except OSError as error:
         raise CommandFailed(f"{path} cannot be read: {error.strerror}.", 2) from error
+
+
+def without_modules(package: DirectorySource | ZipSource) -> bool:
+    """Whether a package of Node.js names dependencies and brings no modules, as one that was bundled does too."""
+    if _PACKAGE not in package.names or any(name.startswith("node_modules/") for name in package.names):
+        return False
+    try:
+        named = json.loads(package.read(_PACKAGE))
+    except ValueError:
+        return False  # Node.js says what is wrong with it
+    return isinstance(named, dict) and bool(named.get("dependencies"))
 
 
 @contextlib.contextmanager

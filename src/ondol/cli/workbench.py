@@ -14,7 +14,7 @@ from ondol.cli import syntax
 from ondol.cli.choice import Choice, choose, newest_python
 from ondol.cli.client import Client
 from ondol.cli.console import Progress
-from ondol.cli.deployment import current_of, merged, pip_of, put, ready
+from ondol.cli.deployment import advise, current_of, merged, pip_of, put, ready
 from ondol.cli.failure import CommandFailed
 from ondol.cli.feed import Deployed, Feed
 from ondol.cli.package import REQUIREMENTS, DirectorySource, install
@@ -98,6 +98,7 @@ class Workbench:
         if self._choice is None:
             runtime, handler, nearest, _ = self._wanted
             self._choice = choose(package, current, self._catalog, runtime=runtime, handler=handler, nearest=nearest)
+            advise(package, self._choice.runtime)
         return self._choice
 
     def _requirements(self, package: DirectorySource, runtime: str) -> Path | None:
