@@ -56,6 +56,16 @@ def start(kind: str, id: str, **more: Any) -> dict[str, Any]:
     return of(kind, id, "START", **options.get(kind, {}), **more)
 
 
+def test_errors_are_stored_too() -> None:
+    talk, error = Talk(), {"Error": {"ErrorMessage": "x" * (ERROR_BYTES - 100)}}
+    for number in range(20):
+        talk.say(*(of("STEP", f"s{number}-{each}", "FAIL", **error) for each in range(5)))
+    with pytest.raises(InvalidParameterValue, match="at most 104857600 bytes"):
+        talk.say(of("STEP", "more", "FAIL", **error))
+    talk.say(of("EXECUTION", "id", "FAIL", **error))
+    assert talk.execution.closed, "it can end all the same"
+
+
 RETRY = {"StepOptions": {"NextAttemptDelaySeconds": 5}}
 
 BEGUN = (

@@ -6,6 +6,7 @@ Nothing of it is true until it has been written; a decision that is refused half
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from ondol.durable.records import (
@@ -54,6 +55,11 @@ class Draft:
     def changed(self) -> Iterable[Operation]:
         return self._changed.values()
 
+    @property
+    def stored(self) -> int:
+        """Bytes of payloads and errors, with what has changed."""
+        return self.progress.stored + sum(map(_size, self._changed.values()))
+
     def put(self, operation: Operation) -> None:
         self._changed[operation.id] = operation
 
@@ -83,8 +89,7 @@ class Draft:
         """What is to be written; None if nothing changed."""
         if not self._changed and not self._events and self.progress is self._progress_before:
             return None
-        stored = self.progress.stored + sum(_size(operation) for operation in self._changed.values())
-        progress = replace(self.progress, events=self.progress.events + len(self._events), stored=stored)
+        progress = replace(self.progress, events=self.progress.events + len(self._events), stored=self.stored)
         return Step(self.now, progress, tuple(self._changed.values()), tuple(self._events))
 
 
@@ -94,7 +99,8 @@ def _given(details: Mapping[str, Any]) -> dict[str, Any]:
 
 def _size(operation: Operation) -> int:
     given = operation.input if operation.stage is Stage.STARTED else None
-    return size_of(operation.result) + size_of(given)
+    error = 0 if operation.error is None else len(msgspec.json.encode(operation.error))
+    return size_of(operation.result) + size_of(given) + error
 
 
 def whole(execution: str, name: str, payload: str, now: WallTime) -> Operation:

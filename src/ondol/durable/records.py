@@ -162,7 +162,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the history, so far."""
 
     stored: int = 0
-    """Bytes of payloads, so far."""
+    """Bytes of payloads and errors, so far."""
 
     failures: int = 0
     """Invocations that failed, in a row."""

@@ -76,7 +76,7 @@ def apply_updates(draft: Draft, updates: Sequence[Update], targets: Targets, lar
             _TAKE[kind](draft, update, before)
     if draft.count > OPERATIONS:
         raise InvalidParameterValue(f"A durable execution can have at most {OPERATIONS} operations.")
-    if draft.progress.stored + sum(size_of(operation.result) for operation in draft.changed) > STORED_BYTES:
+    if draft.stored > STORED_BYTES:
         raise InvalidParameterValue(f"A durable execution can store at most {STORED_BYTES} bytes.")
 
 
