@@ -50,7 +50,7 @@ class LayerTree:
                     self._entry(archive, entry)
                     # It would remember every entry that it has ever seen.
                     archive.members.clear()  # type: ignore[attr-defined]  # there in every Python
-        except (tarfile.TarError, EOFError, ValueError) as error:
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise UnpackRefused(f"a layer is broken: {error}") from error
 
     def lay_directories(self, names: Iterable[str]) -> None:
@@ -234,5 +234,8 @@ def _look(parent: int, name: bytes) -> os.stat_result | None:
 
 
 def _parts(name: str) -> list[bytes]:
-    """The path of an entry, component by component. Raises `UnpackRefused`."""
-    return parts_of(os.fsencode(name), name[:200], whole="image", depth=DEPTH)
+    """The path of an entry, component by component, from the image's root: some builders write it with its slash.
+
+    Raises `UnpackRefused`.
+    """
+    return parts_of(os.fsencode(name).lstrip(b"/"), name[:200], whole="image", depth=DEPTH)
