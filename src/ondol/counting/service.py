@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from ondol.background import Background
 from ondol.counting.api import Grant, PermitHolder, Pool, Refusal
 from ondol.counting.machine import GRANT_TTL, Answer, Command, CountingMachine, Recall
 from ondol.model.function import FunctionKey
@@ -22,14 +23,13 @@ class CountingService:
         self._holders: dict[FrontendId, PermitHolder] = {}
         self._answers: dict[int, asyncio.Future[Grant | Refusal]] = {}
         self._requests = 0
-        self._sweep: asyncio.Task[None] | None = None
+        self._background = Background("the sweep of grants")
 
     async def open(self) -> None:
-        self._sweep = asyncio.create_task(self._sweep_for_ever(), name="counting sweep")
+        self._background.spawn(self._sweep_for_ever())
 
     async def close(self) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
+        self._background.cancel()
 
     def register(self, holder: PermitHolder) -> None:
         self._holders[holder.id] = holder

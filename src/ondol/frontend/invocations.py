@@ -97,12 +97,12 @@ class Invocations:
         self._running: set[_Running] = set()
         self._nobody_runs: asyncio.Event | None = None
         self._background = Background("asking another service")
-        self._renewing: asyncio.Task[None] | None = None
+        self._renewing = Background("the renewal of grants")
 
     async def open(self) -> None:
         self._counting.register(self)
         self._manager.register(self)
-        self._renewing = asyncio.create_task(self._renew_for_ever(), name="renewal of grants")
+        self._renewing.spawn(self._renew_for_ever())
 
     async def drain(self, timeout_s: float) -> None:
         """What runs has so long to end, whether or not its client still waits."""
@@ -111,8 +111,7 @@ class Invocations:
             await happens(self._nobody_runs, timeout_s)
 
     async def close(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
+        self._renewing.cancel()
 
     def begin(self, invocation: Invocation) -> None:
         """Run it as soon as it may; its client is told how it went, perhaps before this returns."""

@@ -125,7 +125,7 @@ class WorkerService:
         self._wheel: TimerWheel[TimerKey] = TimerWheel(TICK)
         self._observer: WorkerObserver | None = None
         self._http = http
-        self._background: list[asyncio.Task[None]] = []
+        self._background = Background("the worker's timers, heartbeat or collection")
         self._ends = Background("telling an environment's end")
         self._nobody_left: asyncio.Event | None = None
 
@@ -135,11 +135,8 @@ class WorkerService:
 
     async def open(self, observer: WorkerObserver) -> None:
         self._observer = observer
-        self._background = [
-            asyncio.create_task(self._tick_for_ever(), name="worker timers"),
-            asyncio.create_task(self._beat_for_ever(), name="worker heartbeat"),
-            asyncio.create_task(self._collect_for_ever(), name="collection of code trees"),
-        ]
+        for work in (self._tick_for_ever(), self._beat_for_ever(), self._collect_for_ever()):
+            self._background.spawn(work)
 
     async def close(self) -> None:
         """Stop every environment and slot."""
@@ -149,8 +146,7 @@ class WorkerService:
             environment.stop()
         if self._environments:
             await self._nobody_left.wait()
-        for task in self._background:
-            task.cancel()
+        self._background.cancel()
 
     # Control calls
 

@@ -75,17 +75,14 @@ class WorkerManagerService:
 
         self._wheel: TimerWheel[SetTimer | WakeAt] = TimerWheel(TICK)
         self._closed = False
-        self._ticking: asyncio.Task[None] | None = None
-        self._background = Background("an environment's start or stop")
+        self._background = Background("an environment's start or stop, or the timer of one")
 
     async def open(self) -> None:
-        self._ticking = asyncio.create_task(self._tick_for_ever(), name="worker manager timers")
+        self._background.spawn(self._tick_for_ever())
 
     async def close(self) -> None:
         """What ends from now on is not replaced."""
         self._closed = True
-        if self._ticking is not None:
-            self._ticking.cancel()
         self._background.cancel()
 
     def register(self, holder: EnvironmentHolder) -> None:
