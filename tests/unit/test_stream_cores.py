@@ -252,6 +252,9 @@ def test_a_state_is_what_the_function_says() -> None:
     assert state_of(b'{"state": {"x": [1]}}') == b'{"x": [1]}'
     assert state_of(b"{}") == b"{}"
     assert state_of(b"null") is None
+    assert state_of(b'{"state": "\xff"}') is None
+    nested = b"[" * 100_000 + b"]" * 100_000
+    assert state_of(b'{"state":' + nested + b"}") is None
 
 
 def test_a_failure_record_without_an_invocation_has_no_response() -> None:

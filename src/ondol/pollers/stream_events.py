@@ -59,8 +59,9 @@ def first_failure(result: bytes, attempt: Attempt) -> int | None:
 
 
 def state_of(result: bytes) -> bytes | None:
-    """The state that the function hands on; None if it hands on none."""
+    """The state that the function hands on; None if it hands on none, or what it could not be given again."""
     try:
+        result.decode()
         return bytes(_stateful.decode(result).state)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
