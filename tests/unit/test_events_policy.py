@@ -137,6 +137,7 @@ def test_error_messages_and_results_may_be_anything() -> None:
         (b"not json", "not json", "not json"),
         (b"\xff", "\ufffd", "\ufffd"),
         (b"[]", [], "[]"),
+        (b'{"errorMessage":"\\u001b[31mred"}', {"errorMessage": "\x1b[31mred"}, "\ufffd[31mred"),
         (b"[" * 1200, "[" * 1200, "[" * 1024),
         (b'{"errorMessage": "' + b"x" * 5000 + b'"}', {"errorMessage": "x" * 5000}, "x" * 1024),
     ):

@@ -4,6 +4,7 @@ Source: developer guide, "Retaining records of asynchronous invocations" and "Ad
 what a record says of an attempt that was refused.
 """
 
+import re
 from enum import Enum
 from typing import Any
 
@@ -26,6 +27,9 @@ _LARGEST = {"sqs": MEBIBYTE, "sns": 262_144, "events": 262_144, "lambda": MEBIBY
 
 _SWITCHED_OFF = "Function not invoked. Function isconfigured with zero reserved concurrent executions"
 """As AWS spells it, at second hand."""
+
+_UNSENDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What messages of SQS and SNS cannot have in them, such as the colours of a terminal (API reference, SendMessage)."""
 
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 
@@ -111,7 +115,7 @@ def dead_letter(
     if status is not None:
         attributes["ErrorCode"] = ("Number", str(status))
     if message:
-        attributes["ErrorMessage"] = ("String", message[:ERROR_MESSAGE_CHARACTERS])
+        attributes["ErrorMessage"] = ("String", _UNSENDABLE.sub("\ufffd", message[:ERROR_MESSAGE_CHARACTERS]))
     return Delivery(
         request_id=event.request_id,
         function=event.function,
