@@ -216,3 +216,24 @@ def test_a_template_that_is_nested_too_deeply_is_refused() -> None:
 )
 def test_templates_of_one_directory_are_not_one_stack(path: str, name: str) -> None:
     assert stack_name_of(Path(path)) == name
+
+
+def test_what_sam_has_built_is_not_built_again() -> None:
+    made = plan("""
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: Hello, Handler: app.h, Runtime: nodejs20.x}
+    Metadata: {BuildMethod: esbuild, BuildProperties: {EntryPoints: [app.ts]}, SamResourceId: Hello}
+  Greeter:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: Greeter, Handler: app.h, Runtime: python3.11}
+    Metadata: {SamResourceId: Greeter}
+  Shared:
+    Type: AWS::Serverless::LayerVersion
+    Properties: {ContentUri: Shared, CompatibleRuntimes: [python3.11]}
+    Metadata: {BuildMethod: python3.11, SamResourceId: Shared}
+""")
+    assert {each.id: each.code for each in made.steps} == {
+        id: Folder(PurePath(id)) for id in ("Hello", "Greeter", "Shared")
+    }

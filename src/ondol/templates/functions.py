@@ -76,7 +76,7 @@ def function_steps(making: Making, resource: Resource) -> list[Step]:
         name,
         members,
         resource.line,
-        code=_image(properties) if image else _code(properties),
+        code=_image(properties) if image else _code(resource, properties),
         tags={**(properties.object("Tags") or {}), STACK_TAG: making.stack.name, LOGICAL_TAG: resource.id},
         reserved=properties.number("ReservedConcurrentExecutions"),
         after=resource.after,
@@ -137,9 +137,9 @@ def _members(making: Making, resource: Resource, properties: Properties, name: s
     return wanted
 
 
-def _code(properties: Properties) -> Code | None:
+def _code(resource: Resource, properties: Properties) -> Code | None:
     inline: Text | None = properties.text("InlineCode")
-    code: Code | None = code_at(properties, "CodeUri", build=True)
+    code: Code | None = code_at(properties, "CodeUri", build=not resource.built)
     if inline is not None and code is not None:
         properties.wrong(f"{properties.place} has CodeUri and InlineCode: one is enough", properties.line)
     if inline is not None:

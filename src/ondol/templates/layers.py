@@ -19,7 +19,7 @@ def layer_reference(making: Making, resource: Resource, attribute: str | None) -
 
 def layer_steps(making: Making, resource: Resource, metadata: Section) -> list[Step]:
     properties = making.properties(resource)
-    method = str(metadata.get("BuildMethod", ""))
+    method = "" if resource.built else str(metadata.get("BuildMethod", ""))
     if method and not method.startswith("python"):
         text = f"Resources.{resource.id}.Metadata.BuildMethod: ondol builds layers of Python and no others"
         making.problems.add(metadata.line_of("BuildMethod"), text)

@@ -44,6 +44,8 @@ class Resource(msgspec.Struct, frozen=True):
     line: int
     after: frozenset[str] = frozenset()
     retain: bool = False
+    built: bool = False
+    """`sam build` has made its code: nothing is left to install or to build."""
 
 
 class Making:

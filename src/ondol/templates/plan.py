@@ -45,6 +45,9 @@ _MEMBERS = frozenset(
         "Connectors",
     }
 )
+_BUILT = "SamResourceId"
+"""What `sam build` writes into the Metadata of a resource, beside what stands there."""
+
 _STORES = frozenset({stores.QUEUE, stores.TOPIC, stores.TABLE, stores.BUCKET, stores.SIMPLE_TABLE, stores.STREAM})
 
 _Reference = Callable[[Making, Resource, str | None], Any]
@@ -155,7 +158,7 @@ class _Planning:
             self._problems.add(declared.line_of("Properties"), f"Resources.{id}.Properties must be an object")
             properties = _empty(line)
         after = declared.get("DependsOn", [])
-        policy = declared.get("DeletionPolicy", "Delete")
+        policy, metadata = declared.get("DeletionPolicy", "Delete"), declared.get("Metadata")
         return Resource(
             id,
             kind,
@@ -163,6 +166,7 @@ class _Planning:
             line,
             after=frozenset([after] if isinstance(after, str) else after) & self._declared.keys(),
             retain=str(policy).startswith("Retain"),
+            built=isinstance(metadata, Section) and _BUILT in metadata,
         )
 
     def _with_globals(self, kind: str, properties: Section) -> Section:
@@ -204,7 +208,8 @@ class _Planning:
 
     def _steps(self, resource: Resource) -> list[Step]:
         if resource.type == functions.TYPE:
-            self._require_no_build(resource.id)
+            if not resource.built:
+                self._require_no_build(resource.id)
             return functions.function_steps(self._making, resource)
         if resource.type == layers.TYPE:
             metadata = self._declared[resource.id].get("Metadata")
