@@ -19,6 +19,7 @@ from ondol.aws.gateway_event import (
 )
 from ondol.aws.http_event import JSON, Fields, HttpCall, HttpResult, decode_result, encode_event
 from ondol.control.api import Control
+from ondol.frontend.body_room import BodyRoom
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.directory import Target
 from ondol.frontend.durable_invocations import DurableInvocations
@@ -80,6 +81,7 @@ class Gateway:
         durable: DurableInvocations,
         clock: Clock,
         names: Names,
+        room: BodyRoom,
     ) -> None:
         self._control = control
         self._targets = targets
@@ -87,6 +89,7 @@ class Gateway:
         self._durable = durable
         self._clock = clock
         self._names = names
+        self._room = room
         self._held: dict[str, tuple[HttpApi, Router]] = {}
 
     def adopt(self, api: HttpApi) -> None:
@@ -150,9 +153,11 @@ class Gateway:
         """Raises `_Refused`."""
         request = incoming.request
         try:
-            body = await request.body.read(REQUEST_BYTES)
+            body = await self._room.read(request, REQUEST_BYTES)
         except BodyTooLarge as error:
             raise _Refused(Refusal.TOO_LARGE) from error
+        except PlatformError as error:
+            raise _Refused(Refusal.NOT_INVOKED) from error
         call = _call(incoming, api, found, self._clock.wall())
         told = ApiCall(api.kind, found.route.path, path, request.repeated or {}, api.binary_types)
         if is_slow(request, body):

@@ -21,6 +21,7 @@ from ondol.durable.api import Durable
 from ondol.events.api import Events
 from ondol.frontend.access import refuse_web_pages
 from ondol.frontend.answers import send_reply
+from ondol.frontend.body_room import BodyRoom
 from ondol.frontend.code_links import PATH as CODE_PATH
 from ondol.frontend.code_links import CodeLinks
 from ondol.frontend.credentials_api import PATH as CREDENTIALS_PATH
@@ -121,6 +122,7 @@ class FrontendService:
         self._invoke = InvokeApi(self._wire, targets, invocations, event_api, durable_api)
         self._debugging = Debugging(invocations.id, self._wire, targets, manager)
         names = self._names = Names()
+        room = BodyRoom()
         self._urls = UrlApi(
             wire=self._wire,
             targets=targets,
@@ -128,6 +130,7 @@ class FrontendService:
             durable=durable_invocations,
             clock=clock,
             names=names,
+            room=room,
         )
         self._gateway = Gateway(
             control=control,
@@ -136,6 +139,7 @@ class FrontendService:
             durable=durable_invocations,
             clock=clock,
             names=names,
+            room=room,
         )
         self._templates = TemplateApi(control)
         self._lambda = LambdaApi(self._wire, control, durable, links)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from ondol.aws.http_event import HttpCall, encode_event
 from ondol.aws.identity import Caller
 from ondol.aws.wire import LambdaWire
+from ondol.frontend.body_room import BodyRoom
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.durable_invocations import DurableInvocations
 from ondol.frontend.event_api import TRACE_HEADER
@@ -69,6 +70,7 @@ class UrlApi:
         durable: DurableInvocations,
         clock: Clock,
         names: Names,
+        room: BodyRoom,
     ) -> None:
         self._wire = wire
         self._targets = targets
@@ -76,6 +78,7 @@ class UrlApi:
         self._durable = durable
         self._clock = clock
         self._names = names
+        self._room = room
 
     async def serve(
         self, address: UrlAddress, request_id: RequestId, identify: Identify, request: Request, response: Response
@@ -108,9 +111,9 @@ class UrlApi:
         return found
 
     async def _event(self, call: HttpCall, request: Request) -> bytes:
-        """Raises `RequestEntityTooLarge`."""
+        """Raises `RequestEntityTooLarge`, `PlatformError`."""
         try:
-            body = await request.body.read(REQUEST_PAYLOAD_BYTES)
+            body = await self._room.read(request, REQUEST_PAYLOAD_BYTES)
         except BodyTooLarge as error:
             raise RequestEntityTooLarge(f"Request must be smaller than {REQUEST_PAYLOAD_BYTES} bytes") from error
         if is_slow(request, body):
