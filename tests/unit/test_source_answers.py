@@ -51,7 +51,7 @@ def iterator_of(server: Any) -> Awaitable[Any]:
     ("asked", "answers"),
     [
         (lambda server: queue_at(server).receive(10), {"GetQueueUrl": {}}),
-        (lambda server: queue_at(server).attributes(), {"GetQueueAttributes": {"Attributes": []}}),
+        (lambda server: queue_at(server).visibility_s(), {"GetQueueAttributes": {"Attributes": []}}),
         (lambda server: queue_at(server).receive(10), {"ReceiveMessage": {"Messages": [{"MessageId": "1"}]}}),
         (lambda server: queue_at(server).receive(10), {"ReceiveMessage": {"Messages": "none"}}),
         (

@@ -5,7 +5,7 @@ Source: developer guide, "Using Lambda with Amazon SQS", for the event; SQS API 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -38,8 +38,12 @@ class _Found(msgspec.Struct, rename="pascal"):
     queue_url: str
 
 
+class _Attributes(msgspec.Struct, frozen=True, rename="pascal"):
+    visibility_timeout: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}\Z")] = "30"
+
+
 class _Described(msgspec.Struct, rename="pascal"):
-    attributes: dict[str, str] = {}
+    attributes: _Attributes = _Attributes()
 
 
 class _Attribute(msgspec.Struct, rename="pascal"):
@@ -72,10 +76,13 @@ class Queue:
         self._arn = arn
         self._url: str | None = None
 
-    async def attributes(self) -> dict[str, str]:
-        """Raises `RemoteError` and `RemoteUnavailable`, as all methods do."""
+    async def visibility_s(self) -> int:
+        """For how long it hides a message that somebody has received.
+
+        Raises `RemoteError` and `RemoteUnavailable`, as all methods do.
+        """
         answer = await self._call("GetQueueAttributes", {"AttributeNames": ["All"]})
-        return understood(answer, _Described).attributes
+        return int(understood(answer, _Described).attributes.visibility_timeout)
 
     async def receive(self, most: int) -> list[Message]:
         wanted = {

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ondol.aws.remote import RemoteError, RemoteUnavailable
 from ondol.background import Background
@@ -24,7 +25,7 @@ _LOOK_AGAIN_S = 1.0
 """How often a function that is missing, and a server that failed, are looked for."""
 
 _PATIENCE = 10 * SECOND
-"""For so long a batch that is throttled is tried again before its messages go back to the queue."""
+"""Of a throttled batch, where the queue does not tell for how long it hides messages."""
 
 _log = logging.getLogger(__name__)
 
@@ -167,16 +168,32 @@ class QueuePoller:
         return batch if identifiers is None else [message for message in batch if message.id in identifiers]
 
     async def _invoke(self, payload: bytes) -> Ran | Failed | NotRun:
-        """Try again for a while what is not started."""
-        began, attempts = self._clock.now(), 0
-        while True:
-            answer = await self._invoker.invoke(self._mapping.function, self._mapping.qualifier, payload)
-            if not isinstance(answer, NotRun) or self._clock.now() - began > _PATIENCE:
-                return answer
+        """Try again what is not started, for as long as its messages are hidden and the function has time to run.
+
+        Each time that messages are put back brings them nearer to their dead-letter queue.
+        """
+        mapping, began = self._mapping, self._clock.now()
+        patience: int | None = None
+        attempts = 0
+        while isinstance(answer := await self._invoker.invoke(mapping.function, mapping.qualifier, payload), NotRun):
+            if patience is None:
+                patience = await self._patience()
+            if self._clock.now() - began > patience:
+                break
             attempts += 1
             self._scaling.throttled()
-            if await happens(self._stopping, retry_delay(attempts) / SECOND):
-                return answer
+            with suppress(TimeoutError):
+                async with asyncio.timeout(retry_delay(attempts) / SECOND):
+                    await self._stopping.wait()
+                break
+        return answer
+
+    async def _patience(self) -> int:
+        """Half the visibility timeout, in nanoseconds: the other half is for a run."""
+        try:
+            return await self._queue.visibility_s() * SECOND // 2
+        except (RemoteError, RemoteUnavailable):
+            return _PATIENCE
 
     # The queue
 

@@ -130,7 +130,7 @@ class PollersService:
 
     async def _check_queue(self, queue: Queue, function_timeout_s: int) -> None:
         try:
-            visible_s = int((await queue.attributes()).get("VisibilityTimeout", "30"))
+            visible_s = await queue.visibility_s()
         except RemoteError as error:
             raise SourceRefused(
                 f"Error occurred while ReceiveMessage. SQS Error Code: {error.code}. SQS Error Message: {error.message}"
