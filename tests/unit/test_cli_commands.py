@@ -348,6 +348,14 @@ def test_deploy_installs_the_requirements(terminal: Terminal, ondol: FakeOndol, 
     assert "not-there" in done.err
 
 
+def test_deploy_of_a_templates_directory_names_the_template(
+    terminal: Terminal, ondol: FakeOndol, tmp_path: Path
+) -> None:
+    (tmp_path / "template.yaml").write_text("Resources: {}\n")
+    done = terminal("deploy", str(tmp_path))
+    assert done.code == 2 and "name its file, template.yaml, instead" in done.err
+
+
 def test_deploy_says_that_modules_of_node_are_missing(terminal: Terminal, ondol: FakeOndol, tmp_path: Path) -> None:
     (tmp_path / "index.mjs").write_text("export const handler = async () => 1;\n")
     (tmp_path / "package.json").write_text('{"dependencies": {"express": "5"}}')

@@ -11,6 +11,8 @@ from ondol.cli.package import Source
 if TYPE_CHECKING:
     from ondol.runtimes.catalog import Catalog
 
+_TEMPLATES = ("template.yaml", "template.yml")
+
 
 class Choice(NamedTuple):
     runtime: str
@@ -43,6 +45,13 @@ def _guessed(package: Source, catalog: "Catalog", runtime: str | None, handler: 
     """What is missing, from the files."""
     guessed = guess(package.names, package.read)
     if guessed is None or not (runtime or guessed.language).startswith(guessed.language):
+        for template in _TEMPLATES:
+            if template in package.names:
+                raise CommandFailed(
+                    f"Nothing here looks like a handler, but there is a template: name its file, {template}, instead "
+                    "of the directory.",
+                    2,
+                )
         missing = " and ".join(name for name, given in (("--runtime", runtime), ("--handler", handler)) if not given)
         raise CommandFailed(f"Nothing here looks like a handler (looked for {LOOKED_FOR}). Give {missing}.", 2)
     choice = Choice(runtime or runtime_of(guessed.language, catalog.runtimes), handler or guessed.handler)
