@@ -1,6 +1,7 @@
 """The `ondol` command against a real HTTP server that plays ondol's answers."""
 
 import base64
+import errno
 import io
 import json
 import re
@@ -346,6 +347,26 @@ def test_deploy_installs_the_requirements(terminal: Terminal, ondol: FakeOndol, 
     assert done.code == 1
     assert "pip could not install requirements.txt" in done.err
     assert "not-there" in done.err
+
+
+def test_deploy_names_what_cannot_be_read(
+    terminal: Terminal, ondol: FakeOndol, greet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = greet.parent / "greet.zip"
+    with zipfile.ZipFile(damaged, "w") as archive:
+        archive.write(greet / "app.py", "app.py")
+    content = bytearray(damaged.read_bytes())
+    content[content.index(b"def handler")] ^= 1
+    damaged.write_bytes(content)
+    done = terminal("deploy", str(damaged))
+    assert done.code == 2 and f"app.py in {damaged} cannot be read: Bad CRC-32" in done.err
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read whatever it likes
+    done = terminal("deploy", str(greet))
+    assert (done.code, done.err) == (1, f"{greet / 'app.py'} cannot be read: Permission denied.\n")
 
 
 def test_deploy_of_a_templates_directory_names_the_template(

@@ -66,9 +66,12 @@ def deploy(
     package = open_source(source)
     with Progress("Looking for interpreters"):
         catalog = find()
-    choice = choose(package, current, catalog, runtime=runtime, handler=handler, nearest=nearest_runtime)
-    advise(package, choice.runtime)
-    code = _build(package, choice.runtime, catalog)
+    try:
+        choice = choose(package, current, catalog, runtime=runtime, handler=handler, nearest=nearest_runtime)
+        advise(package, choice.runtime)
+        code = _build(package, choice.runtime, catalog)
+    except OSError as error:
+        raise CommandFailed(f"{error.filename or source} cannot be read: {error.strerror}.") from error
     members: dict[str, Any] = {"Runtime": choice.runtime, "Handler": choice.handler}
     if memory is not None:
         members["MemorySize"] = memory

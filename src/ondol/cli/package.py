@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -59,6 +60,7 @@ class ZipSource:
     """A zip that somebody has made: it goes as it is."""
 
     def __init__(self, file: Path) -> None:
+        self._file = file
         self._content = file.read_bytes()
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(self._content))
@@ -70,7 +72,11 @@ class ZipSource:
         return frozenset(name for name in self._archive.namelist() if not name.endswith("/"))
 
     def read(self, name: str) -> bytes:
-        return self._archive.read(name)
+        try:
+            return self._archive.read(name)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            # Damaged, encrypted, or compressed in a way that is not known here.
+            raise CommandFailed(f"{name} in {self._file} cannot be read: {error}.", 2) from error
 
     def zipped(self, added: Path | None) -> bytes:
         return self._content
