@@ -1,14 +1,12 @@
 """The packages of a template's functions and layers, made of what is beside the template."""
 
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ondol.cli.console import Progress
-from ondol.cli.deployment import pip_of
 from ondol.cli.failure import CommandFailed
-from ondol.cli.package import REQUIREMENTS, DirectorySource, install, open_source
+from ondol.cli.package import DirectorySource, open_source
+from ondol.cli.requirements import Requirements
 from ondol.folders.contents import File, zipped
 from ondol.templates.steps import Folder, Inline, Step
 
@@ -24,15 +22,14 @@ class CodePackages:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._installed: dict[tuple[Path, str], tuple[bytes, Path]] = {}
         self._catalog: Catalog | None = None
-        self._cleanup = ExitStack()
+        self._requirements = Requirements(lambda: self.catalog)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._cleanup.close()
+        self._requirements.close()
 
     @property
     def catalog(self) -> "Catalog":
@@ -68,19 +65,7 @@ class CodePackages:
         if not isinstance(source, DirectorySource):
             return source.zipped(None)
         try:
-            added = self._requirements(source, runtime) if step.code.build else None
+            added = self._requirements.of(source, runtime) if step.code.build else None
             return source.zipped(added, small=small, within=step.code.within)
         except OSError as error:
             raise CommandFailed(f"{error.filename} cannot be read: {error.strerror}.") from error
-
-    def _requirements(self, source: DirectorySource, runtime: str) -> Path | None:
-        if REQUIREMENTS not in source.names or not runtime.startswith("python"):
-            return None
-        wanted = source.read(REQUIREMENTS)
-        place = source.directory, runtime
-        if place not in self._installed or self._installed[place][0] != wanted:
-            target = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ondol-template-")))
-            with Progress(f"Installing {REQUIREMENTS} of {source.directory.name}"):
-                install(source.directory, pip_of(self.catalog, runtime), target)
-            self._installed[place] = (wanted, target)
-        return self._installed[place][1]

@@ -1,4 +1,7 @@
-"""What goes to the terminal: results to stdout, everything else to stderr, colours and motion on a terminal only."""
+"""What goes to the terminal, and the one thing that is asked there.
+
+Results go to stdout, everything else to stderr; colours and motion are for a terminal only.
+"""
 
 import sys
 import threading
@@ -7,6 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import typer
+
+from ondol.cli.failure import CommandFailed
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -17,6 +22,16 @@ _SILENT_S = 0.5
 def say(text: str) -> None:
     """A remark: what was decided, what comes next."""
     typer.echo(text, err=True)
+
+
+def sure(yes: bool, what: str) -> None:
+    """Raises `CommandFailed` unless somebody said that this is to be deleted."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandFailed(f"Deleting {what} needs a yes, and nobody is there to ask. Add --yes.", 2)
+    if not typer.confirm(f"Delete {what}?", err=True):
+        raise CommandFailed("Nothing was deleted.")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

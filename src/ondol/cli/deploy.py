@@ -1,6 +1,5 @@
 """`ondol deploy`: make a directory or a zip a function, or an existing function's new code."""
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +8,11 @@ import typer
 from ondol.cli.choice import choose
 from ondol.cli.client import DEFAULT_ENDPOINT, Client
 from ondol.cli.console import Progress, say
-from ondol.cli.deployment import advise, current_of, merged, name_of, pip_of, put, ready, variables_of
+from ondol.cli.deployment import advise, current_of, merged, name_of, put, ready, variables_of
 from ondol.cli.failure import CommandFailed
 from ondol.cli.options import Endpoint, Handler, NearestRuntime, Parameters, Runtime, Variables
-from ondol.cli.package import REQUIREMENTS, DirectorySource, ZipSource, installed, open_source
+from ondol.cli.package import DirectorySource, ZipSource, open_source
+from ondol.cli.requirements import Requirements
 from ondol.cli.template import deploy_template, is_template, refuse_with_template
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def deploy(
 
 def _build(package: DirectorySource | ZipSource, runtime: str, catalog: "Catalog") -> bytes:
     """The package as a zip, with its requirements if it is a directory of Python code that has some."""
-    wanted: AbstractContextManager[Path | None] = nullcontext()
-    if runtime.startswith("python") and isinstance(package, DirectorySource) and REQUIREMENTS in package.names:
-        wanted = installed(package.directory, pip_of(catalog, runtime))
-    with Progress(f"Installing {REQUIREMENTS}"), wanted as added:
-        return package.zipped(added)
+    with Requirements(lambda: catalog) as requirements:
+        added = requirements.of(package, runtime) if isinstance(package, DirectorySource) else None
+        with Progress("Making the package"):
+            return package.zipped(added)

@@ -5,15 +5,12 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ondol.cli.client import Client, Refused
 from ondol.cli.console import say
 from ondol.cli.failure import CommandFailed
-from ondol.cli.package import REQUIREMENTS, DirectorySource, ZipSource, without_modules
-
-if TYPE_CHECKING:
-    from ondol.runtimes.catalog import Catalog
+from ondol.cli.package import DirectorySource, ZipSource, without_modules
 
 _POLL_S = 0.01
 _SETTLED_WITHIN_S = 300.0
@@ -52,17 +49,6 @@ def merged(current: Mapping[str, Any] | None, variables: Mapping[str, str]) -> d
     """The `Environment` of a function that has these variables beside those that it has now."""
     kept = (current or {}).get("Environment", {}).get("Variables", {})
     return {"Variables": {**kept, **variables}}
-
-
-def pip_of(catalog: "Catalog", runtime: str) -> str:
-    """The interpreter whose pip installs a function's requirements. Raises `CommandFailed` if it is not here."""
-    found = catalog.runtimes.get(runtime)
-    if found is None or found.interpreter is None:
-        raise CommandFailed(
-            f"{REQUIREMENTS} needs pip of {runtime}, and this machine has no such interpreter. "
-            "Install it, or deploy with --nearest-runtime."
-        )
-    return found.interpreter
 
 
 def advise(package: DirectorySource | ZipSource, runtime: str) -> None:

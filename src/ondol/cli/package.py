@@ -1,11 +1,8 @@
-"""A function's package: its files from a directory or a zip, its requirements installed, all made into one zip."""
+"""A function's package: its files from a directory or a zip, with what is added to them, made into one zip."""
 
-import contextlib
 import io
 import json
 import os
-import subprocess
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,7 +12,6 @@ from typing import Protocol
 from ondol.cli.failure import CommandFailed
 from ondol.folders.contents import File, belongs, zipped
 
-REQUIREMENTS = "requirements.txt"
 _PACKAGE = "package.json"
 _STORED_BYTES = 32 << 20
 """Up to so much a package that need not be small is not compressed: it would take longer than to send it."""
@@ -101,27 +97,6 @@ def without_modules(package: DirectorySource | ZipSource) -> bool:
     except ValueError:
         return False  # Node.js says what is wrong with it
     return isinstance(named, dict) and bool(named.get("dependencies"))
-
-
-@contextlib.contextmanager
-def installed(directory: Path, interpreter: str) -> Iterator[Path]:
-    """The requirements of a directory in one that lasts as long as the context."""
-    with tempfile.TemporaryDirectory(prefix="ondol-deploy-") as target:
-        install(directory, interpreter, Path(target))
-        yield Path(target)
-
-
-def install(directory: Path, interpreter: str, target: Path) -> None:
-    """Install a directory's requirements into `target` by the function's own interpreter. Raises `CommandFailed`."""
-    command = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-compile", "--target", str(target), "--requirement", REQUIREMENTS]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["it said nothing"]
-        again = f"{interpreter} -m pip install -r {directory / REQUIREMENTS}"
-        raise CommandFailed(f"pip could not install {REQUIREMENTS}: {errors[0]}. Try it yourself with: {again}")
 
 
 def _files(directory: Path) -> Iterator[tuple[str, Path]]:

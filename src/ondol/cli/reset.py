@@ -1,13 +1,11 @@
 """`ondol reset`: begin anew, with no function and no log."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from ondol.cli.client import DEFAULT_ENDPOINT, Client
-from ondol.cli.console import say
-from ondol.cli.failure import CommandFailed
+from ondol.cli.console import say, sure
 from ondol.cli.options import Endpoint
 
 
@@ -19,10 +17,6 @@ def reset(
     """Delete every function and every log, of all accounts and regions."""
     client = Client(endpoint, operator=True)
     client.status()  # who asks wants to know now if there is none
-    if not yes:
-        if not sys.stdin.isatty():
-            raise CommandFailed("Deleting everything needs a yes, and nobody is there to ask. Add --yes.", 2)
-        if not typer.confirm(f"Delete every function and every log of the ondol at {client.endpoint}?", err=True):
-            raise CommandFailed("Nothing was deleted.")
+    sure(yes, f"every function and every log of the ondol at {client.endpoint}")
     number = client.reset()["functions"]
     say(f"Deleted {number} {'function' if number == 1 else 'functions'} and all logs.")

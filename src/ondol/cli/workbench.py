@@ -4,9 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -14,10 +12,11 @@ from ondol.cli import syntax
 from ondol.cli.choice import Choice, choose, newest_python
 from ondol.cli.client import Client
 from ondol.cli.console import Progress
-from ondol.cli.deployment import advise, current_of, merged, pip_of, put, ready
+from ondol.cli.deployment import advise, current_of, merged, put, ready
 from ondol.cli.failure import CommandFailed
 from ondol.cli.feed import Deployed, Feed
-from ondol.cli.package import REQUIREMENTS, DirectorySource, install
+from ondol.cli.package import DirectorySource
+from ondol.cli.requirements import Requirements
 from ondol.cli.syntax import SyntaxFault
 
 if TYPE_CHECKING:
@@ -50,14 +49,13 @@ class Workbench:
         self._choice: Choice | None = None
         self._broken: frozenset[str] = frozenset()
         self._deployed = b""
-        self._installed: tuple[bytes, Path] | None = None
-        self._cleanup = ExitStack()
+        self._requirements = Requirements(lambda: catalog)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._cleanup.close()
+        self._requirements.close()
 
     def update(self, changed: frozenset[str], *, first: bool = False) -> bool:
         """Deploy what is in the directory now, unless it cannot be compiled or runs already; False if it was broken.
@@ -73,7 +71,7 @@ class Workbench:
         try:
             package = DirectorySource(self._directory)
             choice = self._choose(package, current)
-            code = package.zipped(self._requirements(package, choice.runtime), small=False)
+            code = package.zipped(self._requirements.of(package, choice.runtime), small=False)
         except FileNotFoundError:
             return True  # it went while it was read: that is a change too, and the next one
         except OSError as error:
@@ -100,18 +98,6 @@ class Workbench:
             self._choice = choose(package, current, self._catalog, runtime=runtime, handler=handler, nearest=nearest)
             advise(package, self._choice.runtime)
         return self._choice
-
-    def _requirements(self, package: DirectorySource, runtime: str) -> Path | None:
-        """Where the requirements are installed: once, and again when they have changed."""
-        if REQUIREMENTS not in package.names or not runtime.startswith("python"):
-            return None
-        wanted = package.read(REQUIREMENTS)
-        if self._installed is None or self._installed[0] != wanted:
-            target = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ondol-dev-")))
-            with Progress(f"Installing {REQUIREMENTS}"):
-                install(self._directory, pip_of(self._catalog, runtime), target)
-            self._installed = (wanted, target)
-        return self._installed[1]
 
     def _faults(self, changed: frozenset[str], runtime: str | None) -> list[SyntaxFault]:
         """Of what was saved, and of what was broken before, by the grammar of the function's own interpreter."""
