@@ -161,6 +161,21 @@ def test_states_on_the_way_and_a_mapping_in_use() -> None:
     run(test)
 
 
+def test_one_that_is_tagged_on_its_way_arrives() -> None:
+    async def test(world: World) -> None:
+        await world.active()
+        world.pollers.open.clear()
+        created = await mapped(world)
+        uuid, arn = created["UUID"], created["EventSourceMappingArn"]
+        await asyncio.sleep(0)
+        await world("TagResource", Resource=arn, Tags={"a": "b"})
+        world.pollers.open.set()
+        async with asyncio.timeout(5):
+            assert (await settled(world, uuid))["State"] == "Enabled"
+
+    run(test)
+
+
 def test_one_that_waits_for_its_source_can_be_deleted() -> None:
     async def test(world: World) -> None:
         await world.active()

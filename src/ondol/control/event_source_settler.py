@@ -78,8 +78,8 @@ class EventSourceSettler:
 
 
 def _settled(now: MappingRecord | None, record: MappingRecord) -> MappingRecord | None:
-    """The record once what it had in mind is done; what was changed meanwhile is not done yet."""
-    if now != record or now is None:
+    """The record once what it had in mind is done; what was changed meanwhile is not done yet, but for its tags."""
+    if now is None or replace(now, tags=record.tags) != record:
         return now
     state = settled_state(now)
     return None if state is None else replace(now, state=state)
