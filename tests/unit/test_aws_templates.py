@@ -237,3 +237,25 @@ Resources:
     assert {each.id: each.code for each in made.steps} == {
         id: Folder(PurePath(id)) for id in ("Hello", "Greeter", "Shared")
     }
+
+
+def test_what_is_there_under_a_condition_alone_is_there_or_is_not() -> None:
+    before = """
+Parameters: {Stage: {Type: String, Default: dev}}
+Conditions: {Prod: !Equals [!Ref Stage, prod]}"""
+    members = """
+      AutoPublishAlias: live
+      VpcConfig: !If [Prod, {SubnetIds: [a]}, !Ref AWS::NoValue]
+      ProvisionedConcurrencyConfig: !If [Prod, {ProvisionedConcurrentExecutions: 5}, !Ref AWS::NoValue]
+      DeadLetterQueue: !If [Prod, !Ref AWS::NoValue, {Type: SQS, TargetArn: q}]
+      Events:
+        Often: !If [Prod, !Ref AWS::NoValue, {Type: Schedule, Properties: {Schedule: rate(1 minute)}}]"""
+    made = plan(function(members, before))
+    assert {each.kind for each in made.steps} == {Kind.FUNCTION, Kind.ALIAS, Kind.PERMISSION, Kind.RULE}
+    assert step(made, "Hello").members["DeadLetterConfig"] == {"TargetArn": "q"}
+    [(_, why)] = refused(function(members, before), Stage="prod")
+    assert why == "Resources.Hello.Properties.VpcConfig: ondol does not serve it"
+    without = plan(
+        function(members.replace("VpcConfig", "Tags").replace("SubnetIds: [a]", "a: b"), before), Stage="prod"
+    )
+    assert {each.kind for each in without.steps} == {Kind.FUNCTION, Kind.ALIAS, Kind.PROVISIONED}

@@ -77,6 +77,15 @@ class Evaluation:
             return [item for item in items if item is not ABSENT]
         return node
 
+    def chosen(self, node: Any, line: int) -> Any:
+        """What stands there once its conditions are decided, not evaluated any further; `ABSENT` for AWS::NoValue."""
+        while isinstance(node, Section) and node.keys() == {"Fn::If"}:
+            branches, line = node["Fn::If"], node.line_of("Fn::If")
+            if not isinstance(branches, list) or len(branches) != 3:
+                return self._if(branches, line)
+            node = branches[1] if self.holds(branches[0], line) else branches[2]
+        return ABSENT if node == {"Ref": NO_VALUE} else node
+
     def holds(self, name: Any, line: int) -> bool:
         """Whether a condition of the template is true."""
         if not isinstance(name, str) or name not in self._conditions:

@@ -91,9 +91,11 @@ class Properties:
         if name not in self._section:
             return None
         self._left.pop(name, None)
-        return Properties(
-            self._section[name], f"{self.place}.{name}", self.line_of(name), self._evaluation, self._problems
-        )
+        line = self.line_of(name)
+        found = self._evaluation.chosen(self._section[name], line)
+        if found is ABSENT or found is UNKNOWN:
+            return None
+        return Properties(found, f"{self.place}.{name}", line, self._evaluation, self._problems)
 
     def each(self, name: str) -> Iterator[tuple[str, "Properties"]]:
         """The members of an object of objects."""
@@ -111,9 +113,11 @@ class Properties:
         return there
 
     def finish(self, what: str = "ondol does not serve it") -> None:
-        """Refuse what was not taken."""
+        """Refuse what was not taken, but for what is no value in the end."""
         for name in self._left:
-            self.wrong(f"{self.place}.{name}: {what}", self.line_of(name))
+            line = self.line_of(name)
+            if self._evaluation.chosen(self._section[name], line) is not ABSENT:
+                self.wrong(f"{self.place}.{name}: {what}", line)
         self._left = {}
 
     def _typed(self, name: str, types: tuple[type, ...], what: str, required: bool) -> Any:
