@@ -27,6 +27,9 @@ _LOOK_AGAIN_S = 1.0
 _PATIENCE = 10 * SECOND
 """Of a throttled batch, where the queue does not tell for how long it hides messages."""
 
+_LONGEST_PAUSE = 2 * SECOND
+"""Between two tries of it: the function is free for so long at most while there is something to do."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -183,7 +186,7 @@ class QueuePoller:
             attempts += 1
             self._scaling.throttled()
             with suppress(TimeoutError):
-                async with asyncio.timeout(retry_delay(attempts) / SECOND):
+                async with asyncio.timeout(min(retry_delay(attempts), _LONGEST_PAUSE) / SECOND):
                     await self._stopping.wait()
                 break
         return answer
