@@ -63,9 +63,9 @@ class DurableOperations:
     async def state(self, caller: Caller, parameters: Parameters) -> Answer:
         execution = self._running(caller, parameters).execution
         execution.check_token(parameters["CheckpointToken"])
-        positions = ((position_of(n), each) for n, each in enumerate(replayed(execution.operations.values())))
-        operations, following = page(positions, parameters)
-        return {"Operations": [shown_operation(each) for each in operations], **following}
+        replaying = enumerate(replayed(execution.operations.values()))
+        operations, following = page(((position_of(n), shown_operation(each)) for n, each in replaying), parameters)
+        return {"Operations": operations, **following}
 
     def _running(self, caller: Caller, parameters: Parameters) -> Life:
         """Raises `InvalidParameterValue`: a token of what is not there is as good as any wrong one."""

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ondol.model.errors import InvalidParameterValue
+from ondol.model.limits import REQUEST_PAYLOAD_BYTES
 
 PAGE_ITEMS = 100
 """If nothing is asked for (API reference)."""
+
+PAGE_BYTES = REQUEST_PAYLOAD_BYTES
+"""Of the texts in one page, but for the first item: an execution may have 100 MB of them."""
 
 Item = TypeVar("Item")
 
@@ -27,18 +31,31 @@ def page(
 ) -> tuple[list[Item], dict[str, str]]:
     """One page of (position, item), which are in the order of their positions; and `NextMarker` if there are more.
 
+    Items are as JSON has them. A page may have fewer than were asked for.
+
     Raises `InvalidParameterValue` for a marker that is none.
     """
     first = _first(parameters.get("Marker"))
     size = parameters.get("MaxItems") or PAGE_ITEMS
+    room = PAGE_BYTES
     taken: list[Item] = []
     for position, item in items:
         if first is not None and (position > first if descending else position < first):
             continue
-        if len(taken) == size:
+        room -= _characters(item)
+        if taken and (len(taken) == size or room < 0):
             return taken, {"NextMarker": marker_of(position)}
         taken.append(item)
     return taken, {}
+
+
+def _characters(value: Any) -> int:
+    """Of all texts in a value."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list) else 0
 
 
 def _first(marker: str | None) -> str | None:
