@@ -52,35 +52,25 @@ class EventTagOperations:
         return {}
 
     async def list(self, owner: Owner, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        tags: list[dict[str, str]] = []
-
-        def seen(current: dict[str, str]) -> dict[str, str]:
-            tags[:] = shown_tags(current)
-            return current
-
-        await self._change(owner, parameters["ResourceARN"], seen)
-        return {"Tags": tags}
+        bus, rule = _named(owner, parameters["ResourceARN"])
+        if rule is None:
+            tags = _tags_of_bus(self._buses.get((owner.account, owner.region), bus), bus)
+        else:
+            tags = _existing(self._rules.get((owner.account, owner.region, bus), rule), bus, rule).tags
+        return {"Tags": shown_tags(tags)}
 
     async def _change(self, owner: Owner, arn: str, change: Change) -> None:
-        """Raises `ResourceNotFound`, and `ValidationFailed` for the ARN of anything else."""
-        bus, rule = owner_and_name(arn, "events", "event-bus"), owner_and_name(arn, "events", "rule")
-        if bus is not None and bus[0] == owner:
-            await self._change_bus(owner, bus[1], change)
-        elif rule is not None and rule[0] == owner:
-            on, _, name = rule[1].rpartition("/")
-            await self._change_rule(owner, on or DEFAULT_BUS, name, change)
-        elif bus is not None or rule is not None:
-            raise ResourceNotFound(f"{arn} does not exist.")
+        bus, rule = _named(owner, arn)
+        if rule is None:
+            await self._change_bus(owner, bus, change)
         else:
-            raise ValidationFailed(f"Parameter {arn} is not valid. Reason: it is the ARN of no rule and no event bus.")
+            await self._change_rule(owner, bus, rule, change)
 
     async def _change_bus(self, owner: Owner, name: str, change: Change) -> None:
         now = self._clock.wall()
 
         def decide(bus: Bus | None) -> Bus | None:
-            if bus is None and name != DEFAULT_BUS:
-                raise ResourceNotFound(f"Event bus {name} does not exist.")
-            tags = bus.tags if bus is not None else {}
+            tags = _tags_of_bus(bus, name)
             changed = change(tags)
             if changed == tags:
                 return bus
@@ -90,9 +80,38 @@ class EventTagOperations:
 
     async def _change_rule(self, owner: Owner, bus: str, name: str, change: Change) -> None:
         def decide(rule: Rule | None) -> Rule:
-            if rule is None:
-                raise missing_rule(bus, name)
+            rule = _existing(rule, bus, name)
             changed = change(rule.tags)
             return rule if changed == rule.tags else replace(rule, tags=changed)
 
         await self._rules.change((owner.account, owner.region, bus), name, decide)
+
+
+def _named(owner: Owner, arn: str) -> tuple[str, str | None]:
+    """A bus, and the rule on it if it is one that is meant.
+
+    Raises `ResourceNotFound` for somebody else's, and `ValidationFailed` for the ARN of anything else.
+    """
+    bus, rule = owner_and_name(arn, "events", "event-bus"), owner_and_name(arn, "events", "rule")
+    if bus is not None and bus[0] == owner:
+        return bus[1], None
+    if rule is not None and rule[0] == owner:
+        on, _, name = rule[1].rpartition("/")
+        return on or DEFAULT_BUS, name
+    if bus is not None or rule is not None:
+        raise ResourceNotFound(f"{arn} does not exist.")
+    raise ValidationFailed(f"Parameter {arn} is not valid. Reason: it is the ARN of no rule and no event bus.")
+
+
+def _tags_of_bus(bus: Bus | None, name: str) -> dict[str, str]:
+    """The default bus is there before anybody has made a record of it. Raises `ResourceNotFound`."""
+    if bus is None and name != DEFAULT_BUS:
+        raise ResourceNotFound(f"Event bus {name} does not exist.")
+    return bus.tags if bus is not None else {}
+
+
+def _existing(rule: Rule | None, bus: str, name: str) -> Rule:
+    """Raises `ResourceNotFound`."""
+    if rule is None:
+        raise missing_rule(bus, name)
+    return rule
