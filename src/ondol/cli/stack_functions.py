@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ondol.cli.aws_calls import AwsCalls, conform, text_of
@@ -15,7 +15,7 @@ from ondol.templates.steps import Step, StoredCode
 
 CREATED, UPDATED, UNCHANGED = "Created", "Updated", "Unchanged"
 
-_MAPPING_WITHIN_S = 60.0
+_SETTLED_WITHIN_S = 60.0
 _POLL_S = 0.05
 _ONLY_WHEN_CREATED = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp")
 _EVENT_INVOKE = ("MaximumEventAgeInSeconds", "MaximumRetryAttempts", "DestinationConfig")
@@ -124,13 +124,11 @@ class StackFunctions:
         return CREATED if current is None else UPDATED, published["FunctionArn"]
 
     def _version_ready(self, function: str, version: str) -> None:
-        deadline = time.monotonic() + _MAPPING_WITHIN_S
-        while time.monotonic() < deadline:
-            told = self._aws("lambda", "GetFunctionConfiguration", {"FunctionName": function, "Qualifier": version})
-            if told["State"] != "Pending":
-                return
-            time.sleep(_POLL_S)
-        raise CommandFailed(f"Version {version} of {function} was not ready after {_MAPPING_WITHIN_S:.0f} s.")
+        meant = {"FunctionName": function, "Qualifier": version}
+        _wait(
+            lambda: self._aws("lambda", "GetFunctionConfiguration", meant)["State"] != "Pending",
+            f"Version {version} of {function} was not ready",
+        )
 
     def provisioned(self, members: Mapping[str, Any]) -> str:
         current = self._aws.find("lambda", "GetProvisionedConcurrencyConfig", _named(members))
@@ -200,16 +198,23 @@ class StackFunctions:
         return next((each for each in found if each["State"] != "Deleting"), None)
 
     def _mapping_settled(self, uuid: str) -> None:
-        deadline = time.monotonic() + _MAPPING_WITHIN_S
-        while time.monotonic() < deadline:
-            state = self._aws("lambda", "GetEventSourceMapping", {"UUID": uuid})["State"]
-            if state in {"Enabled", "Disabled"}:
-                return
-            time.sleep(_POLL_S)
-        raise CommandFailed(f"The event source mapping {uuid} was not settled after {_MAPPING_WITHIN_S:.0f} s.")
+        _wait(
+            lambda: self._aws("lambda", "GetEventSourceMapping", {"UUID": uuid})["State"] in {"Enabled", "Disabled"},
+            f"The event source mapping {uuid} was not settled",
+        )
 
     def _shape(self, operation: str) -> Any:
         return self._aws.shape("lambda", operation)
+
+
+def _wait(settled: Callable[[], bool], if_not: str) -> None:
+    """Until it is so. Raises `CommandFailed`."""
+    deadline = time.monotonic() + _SETTLED_WITHIN_S
+    while time.monotonic() < deadline:
+        if settled():
+            return
+        time.sleep(_POLL_S)
+    raise CommandFailed(f"{if_not} after {_SETTLED_WITHIN_S:.0f} s.")
 
 
 def _stored(step: Step) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """What a stack has made so far, as ondol keeps it: written before each thing is made, so that nothing is forgotten."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ondol.cli.client import Client, Refused
@@ -30,7 +31,7 @@ class StackRecord:
             made = Made(entry["id"], Kind(entry["kind"]), entry["name"])
             self._made[made.kind, made.name] = made
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Made]:
         return iter(list(self._made.values()))
 
     def __contains__(self, made: Made) -> bool:
