@@ -13,12 +13,13 @@ from ondol.model.runtime import Launch, Runtime
 from ondol.runtimes import catalog
 from ondol.runtimes.sdk import PACKAGES
 from ondol.sandbox.errors import SandboxError
-from ondol.sandbox.jail import base_root, base_system
+from ondol.sandbox.jail import base_root
+from ondol.sandbox.paths import LIBRARY_PATH, PROGRAM_PATH
 
 pytestmark = pytest.mark.root
 
 MEBIBYTE = 1 << 20
-AWS_PATH = {"LD_LIBRARY_PATH": base_system.LINKER_PATH, "PATH": base_system.PROGRAM_PATH}
+AWS_PATH = {"LD_LIBRARY_PATH": LIBRARY_PATH, "PATH": PROGRAM_PATH}
 HERE = catalog.find().resolve(f"python3.{sys.version_info[1]}", nearest=True)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from ondol.runtimes import catalog
 from ondol.sandbox.errors import SandboxError
-from ondol.sandbox.jail import base_node, base_root, base_system
+from ondol.sandbox.jail import base_node, base_root
+from ondol.sandbox.paths import LIBRARY_PATH
 
 NODES = [found for name, found in catalog.find().runtimes.items() if name.startswith("nodejs")]
 pytestmark = [
@@ -42,7 +43,7 @@ def inside(root: Path, code: str, environment: dict[str, str]) -> str:
     ).stdout.strip()
 
 
-@pytest.mark.parametrize("path", [base_system.LINKER_PATH, "/opt/lib"])
+@pytest.mark.parametrize("path", [LIBRARY_PATH, "/opt/lib"])
 def test_the_interpreter_runs_from_var_lang(root: Path, path: str) -> None:
     code = "console.log(process.versions.node, process.execPath, require('tls').rootCertificates.length > 50)"
     assert inside(root, code, {"LD_LIBRARY_PATH": path}) == f"{NODES[-1].version} /var/lang/bin/node true"

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from ondol.model.credentials import SessionCredentials
 from ondol.model.function import FunctionVersion
 from ondol.model.runtime import ImageRoot, Program
+from ondol.sandbox.paths import LIBRARY_PATH, PROGRAM_PATH
 from ondol.telemetry.api import LogStream
 
 RUNTIME_API = "127.0.0.1:9001"
 
 ENDPOINT = "AWS_ENDPOINT_URL"
-
-LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 IMAGES_OWN = ("LANG", "LD_LIBRARY_PATH", "PATH", "TZ")
 """Variables that a function in an image has from the image on AWS too."""
@@ -57,7 +56,7 @@ def function_variables(
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "PATH": PROGRAM_PATH,
         "LD_LIBRARY_PATH": LIBRARY_PATH,
         "PWD": "/var/task",
     }

@@ -22,6 +22,7 @@ from ondol.linux import capabilities
 from ondol.model.runtime import Runtime
 from ondol.sandbox.errors import SandboxError
 from ondol.sandbox.jail import base_node, base_python, base_system
+from ondol.sandbox.paths import LIBRARY_PATH, PROGRAM_PATH
 
 NOBODY = 65534
 SELF_TEST_TIMEOUT_S = 30
@@ -185,7 +186,7 @@ def _run_inside(root: Path, runtime: Runtime, command: list[str], give_up: Calla
 
     `give_up` is called there before.
     """
-    environment = {"LD_LIBRARY_PATH": base_system.LINKER_PATH, "PATH": base_system.PROGRAM_PATH, "LC_ALL": "C.UTF-8"}
+    environment = {"LD_LIBRARY_PATH": LIBRARY_PATH, "PATH": PROGRAM_PATH, "LC_ALL": "C.UTF-8"}
     try:
         ended = subprocess.run(
             command,

@@ -13,9 +13,6 @@ from pathlib import Path
 
 from ondol.sandbox.errors import SandboxError
 
-LINKER_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
-PROGRAM_PATH = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
-
 HOST_PROGRAM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 PROGRAMS = (
     *("bash", "sed", "grep", "curl", "ldconfig"),

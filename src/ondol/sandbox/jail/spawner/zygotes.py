@@ -30,9 +30,7 @@ from ondol.sandbox.jail import channel
 from ondol.sandbox.jail.inside import zygote
 from ondol.sandbox.jail.spawner import ARCHIVE_REFUSED, SHARED
 from ondol.sandbox.jail.spawner.events import EventLoop
-
-LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
-"""AWS's. The dynamic linker reads it once, at exec, so a zygote must start with it."""
+from ondol.sandbox.paths import LIBRARY_PATH
 
 BOOTSTRAP = "/var/runtime/bootstrap.py"
 _OWN_CODE = ("__init__.py", "linux", "sandbox/__init__.py", "sandbox/jail/__init__.py", "sandbox/jail/channel.py")
