@@ -255,6 +255,12 @@ def test_what_the_model_lacks_is_ignored_and_null_is_absent() -> None:
     assert send("POST", "/2015-03-31/functions/f/versions", b"null") == {"FunctionName": "f"}
 
 
+def test_starting_positions_are_told_in_awss_order() -> None:
+    text = r"at 'startingPosition' failed .* enum value set: \[LATEST, AT_TIMESTAMP, TRIM_HORIZON\]"
+    with pytest.raises(ValidationFailed, match=text):
+        send("POST", "/2015-03-31/event-source-mappings", {"FunctionName": "f", "StartingPosition": "0"})
+
+
 @pytest.mark.parametrize("moment", [1e306, 10**25, -1e300, "1e306", "nan", "-inf", "tomorrow"])
 def test_a_moment_that_no_clock_shows_can_not_be_read(moment: Any) -> None:
     with pytest.raises(SerializationFailed, match="can not be converted to milliseconds since epoch"):

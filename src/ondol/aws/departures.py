@@ -105,6 +105,7 @@ LAMBDA = Departures(
         ShapeRow("MemorySize", {"max": 10_240}, _LIMITS),
         ShapeRow("EphemeralStorageSize", {"max": 10_240}, _LIMITS),
         ShapeRow("NamespacedFunctionName", {"max": 170}, "unconfirmed: the model says 256"),
+        ShapeRow("EventSourcePosition", {"enum": ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")}, "recorded: their order"),
     ),
     members=(
         MemberRow(
