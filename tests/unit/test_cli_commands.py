@@ -328,6 +328,16 @@ def test_deploy_sends_a_zip_as_it_is(terminal: Terminal, ondol: FakeOndol, tmp_p
     assert (function["Runtime"], function["Handler"]) == ("provided.al2023", "bootstrap")
 
 
+@pytest.mark.parametrize("setting", ["PIP_USER", "PIP_REQUIRE_VIRTUALENV"])
+def test_deploy_installs_the_requirements_whatever_pip_is_set_to(
+    terminal: Terminal, ondol: FakeOndol, greet: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(setting, "1")
+    (greet / "requirements.txt").write_text("")
+    done = terminal("deploy", str(greet), "--runtime", f"python3.{sys.version_info[1]}")
+    assert done.code == 0, done.err
+
+
 def test_deploy_installs_the_requirements(terminal: Terminal, ondol: FakeOndol, greet: Path) -> None:
     wheel = greet / "greetings-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:

@@ -64,6 +64,8 @@ def _install(directory: Path, interpreter: str, target: Path) -> None:
     command = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--no-compile", "--target", str(target), "--requirement", REQUIREMENTS]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    # What people set for their own environments would be refused for a directory.
+    environment |= {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
