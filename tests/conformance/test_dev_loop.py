@@ -193,7 +193,7 @@ def test_without_an_ondol_it_says_how_to_start_one(directory: Path) -> None:
     command = [*DEV, directory, "--endpoint", "http://127.0.0.1:9"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Nothing answers at http://127.0.0.1:9. Start ondol with: ondol up\n"
+    assert done.stderr.startswith("Nothing answers at http://127.0.0.1:9. Start ondol with: ondol up ")
 
 
 def test_invoke_with_a_sample_event(ondol: OndolProcess, client: Any, directory: Path, name: str) -> None:

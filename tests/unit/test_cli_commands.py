@@ -237,7 +237,11 @@ def files_of(package: bytes) -> dict[str, bytes]:
 
 def test_nothing_listening_is_one_sentence_with_a_way_out(terminal: Terminal) -> None:
     done = terminal("list", "--endpoint", "http://127.0.0.1:9")
-    assert done == (1, "", "Nothing answers at http://127.0.0.1:9. Start ondol with: ondol up\n")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "Nothing answers at http://127.0.0.1:9. Start ondol with: ondol up (or name another address with --endpoint or "
+        "ONDOL_ENDPOINT)\n"
+    )
 
 
 def test_a_machine_that_is_not_there_is_named(terminal: Terminal) -> None:

@@ -233,7 +233,10 @@ class Client:
             return connection, connection.getresponse()
         except (ConnectionRefusedError, TimeoutError) as error:
             connection.close()
-            raise CommandFailed(f"Nothing answers at {self.endpoint}. Start ondol with: ondol up") from error
+            raise CommandFailed(
+                f"Nothing answers at {self.endpoint}. Start ondol with: ondol up (or name another address with "
+                "--endpoint or ONDOL_ENDPOINT)"
+            ) from error
         except socket.gaierror as error:
             connection.close()
             raise CommandFailed(
