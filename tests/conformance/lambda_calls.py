@@ -46,6 +46,17 @@ def invoke(client: Any, name: str, event: Any = None, **more: Any) -> tuple[dict
     return told, json.loads(told["Payload"].read())
 
 
+CALL_URL = {"StatementId": "url", "Action": "lambda:InvokeFunctionUrl"}
+CALL_BY_URL = {"StatementId": "function", "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True}
+
+
+def permit_url(client: Any, name: str, principal: str = "*", auth_type: str = "NONE", **qualified: str) -> None:
+    """Both permissions that AWS asks for of whoever calls a function URL."""
+    named = {"FunctionName": name, "Principal": principal, **qualified}
+    client.add_permission(**named, **CALL_URL, FunctionUrlAuthType=auth_type)
+    client.add_permission(**named, **CALL_BY_URL)
+
+
 def not_found(text: str) -> Refusal:
     return 404, _error("ResourceNotFoundException", text, Message=text, Type="User")
 

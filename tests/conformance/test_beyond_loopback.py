@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from lambda_calls import error_of, invoke
+from lambda_calls import error_of, invoke, permit_url
 from signed_calls import LIST, Key, make_key, send
 
 import networks
@@ -72,9 +72,7 @@ def test_who_signs_comes_in_from_another_machine_and_nobody_else(ondol: OndolPro
     url = client.create_function_url_config(FunctionName="f", AuthType="NONE")["FunctionUrl"]
     assert url.startswith(f"https://{address.netloc}/_ondol/url/")
     assert send(ondol, "GET", urlsplit(url).path, {"Host": address.netloc}).status == 403
-    public = {"FunctionName": "f", "Principal": "*"}
-    client.add_permission(**public, StatementId="u", Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
-    client.add_permission(**public, StatementId="f", Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True)
+    permit_url(client, "f")
     event = json.loads(send(ondol, "GET", urlsplit(url).path, {"Host": address.netloc}).body)
     assert event["requestContext"]["http"]["sourceIp"] == HOST
 

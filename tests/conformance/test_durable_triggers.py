@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lambda_calls import arn, error_of
+from lambda_calls import arn, error_of, permit_url
 
 from conformance.event_sources import mapped, messages_in, queue_of, until
 from durable_functions import WORKFLOWS, sdk_layer
@@ -74,9 +74,7 @@ def test_a_function_url(door: OndolProcess) -> None:
     client.publish_version(FunctionName="handled")
     client.create_alias(FunctionName="handled", Name="live", FunctionVersion="1")
     url = client.create_function_url_config(FunctionName="handled", Qualifier="live", AuthType="NONE")["FunctionUrl"]
-    named = {"FunctionName": "handled", "Qualifier": "live", "Principal": "*"}
-    client.add_permission(**named, StatementId="url", Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
-    client.add_permission(**named, StatementId="function", Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True)
+    permit_url(client, "handled", Qualifier="live")
     host = url.split("/")[2]
     request = urllib.request.Request(f"{door.endpoint}/rooms/7", headers={"Host": host})
     with urllib.request.urlopen(request) as answer:

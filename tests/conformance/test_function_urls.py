@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from lambda_calls import ABSENT, answer, arn, invalid, not_found, refusal
+from lambda_calls import ABSENT, CALL_BY_URL, CALL_URL, answer, arn, invalid, not_found, permit_url, refusal
 from test_access import signed
 
 from ondol_process import OndolProcess, create
@@ -53,20 +53,9 @@ def call(
         connection.close()
 
 
-URL = {"StatementId": "url", "Action": "lambda:InvokeFunctionUrl"}
-FUNCTION = {"StatementId": "function", "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True}
-
-
-def permit(client: Any, name: str, principal: str, auth_type: str, **qualified: str) -> None:
-    """Both permissions that AWS asks for."""
-    named = {"FunctionName": name, "Principal": principal, **qualified}
-    client.add_permission(**named, **URL, FunctionUrlAuthType=auth_type)
-    client.add_permission(**named, **FUNCTION)
-
-
 def public(client: Any, name: str, **more: Any) -> str:
     """A URL that everybody may call."""
-    permit(client, name, "*", "NONE", **({"Qualifier": more["Qualifier"]} if "Qualifier" in more else {}))
+    permit_url(client, name, "*", "NONE", **({"Qualifier": more["Qualifier"]} if "Qualifier" in more else {}))
     url: str = client.create_function_url_config(FunctionName=name, AuthType="NONE", **more)["FunctionUrl"]
     return url
 
@@ -307,11 +296,11 @@ def refused(told: Answer, text: str | None = FORBIDDEN) -> bool:
 def test_nobody_may_without_a_permission(ondol: OndolProcess, client: Any, function: str) -> None:
     url = client.create_function_url_config(FunctionName=function, AuthType="NONE")["FunctionUrl"]
     assert refused(call(ondol, url))
-    for allowed in ({**URL, "FunctionUrlAuthType": "NONE"}, FUNCTION):
+    for allowed in ({**CALL_URL, "FunctionUrlAuthType": "NONE"}, CALL_BY_URL):
         client.add_permission(FunctionName=function, Principal="*", **allowed)
         assert refused(call(ondol, url)), "one of the two is not enough"
         client.remove_permission(FunctionName=function, StatementId=allowed["StatementId"])
-    permit(client, function, "*", "NONE")
+    permit_url(client, function, "*", "NONE")
     assert call(ondol, url).status == 200
     client.update_function_url_config(FunctionName=function, AuthType="AWS_IAM")
     assert refused(call(ondol, url))
@@ -360,7 +349,7 @@ def test_a_signature_says_who_calls(ondol: OndolProcess, client: Any, name: str)
         "userId": "000000000000",
     }
     assert refused(call(ondol, url, **signed("111122223333")))
-    permit(client, name, "111122223333", "AWS_IAM")
+    permit_url(client, name, "111122223333", "AWS_IAM")
     assert json.loads(call(ondol, url, **signed("111122223333")).body)["accountId"] == "111122223333"
     assert refused(call(ondol, url, **signed("444455556666")))
 

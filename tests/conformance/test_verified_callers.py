@@ -21,7 +21,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from lambda_calls import error_of, invoke
+from lambda_calls import error_of, invoke, permit_url
 from signed_calls import LIST, Key, ask, make_key, operator_of, revoke, running, send
 from test_access import SIGNED
 
@@ -353,9 +353,7 @@ def test_what_ondol_shows_of_itself_is_https(ondol: OndolProcess, key: Key, clie
     headers = key.signed(ondol, "GET", path, Host="ondol.example.com")
     elsewhere = json.loads(send(ondol, "GET", path, headers).body)["FunctionUrl"]
     assert elsewhere == f"https://ondol.example.com/_ondol/url/{urlsplit(shown).netloc.partition('.')[0]}/"
-    public = {"FunctionName": echo, "Principal": "*"}
-    client.add_permission(**public, StatementId="u", Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
-    client.add_permission(**public, StatementId="f", Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True)
+    permit_url(client, echo)
     event = json.loads(send(ondol, "GET", urlsplit(elsewhere).path, {"Host": "ondol.example.com"}).body)
     assert (event["headers"]["x-forwarded-proto"], event["headers"]["x-forwarded-port"]) == ("https", "443")
     assert send(ondol, "GET", urlsplit(elsewhere).path, {"Host": "evil.example"}).status == 403
