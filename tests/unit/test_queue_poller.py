@@ -58,15 +58,25 @@ class Function:
         return NotRun("Rate Exceeded.") if asyncio.get_running_loop().time() < self._throttled_s else Ran(b"null")
 
 
+class HangingQueue(Queue):
+    async def receive(self, most: int) -> list[Message]:
+        await asyncio.Event().wait()
+        return []
+
+
+def poller_of(queue: Any, function: Function) -> QueuePoller:
+    key = FunctionKey(ACCOUNT, REGION, "fn")
+    mapping = Mapping("id", ACCOUNT, REGION, key, "arn:aws:sqs:us-east-1:0:q", 10, queue=QueueSettings())
+    return QueuePoller(mapping, queue, False, function, LoopClock())
+
+
 @pytest.mark.parametrize(("visibility_s", "throttled_s", "times"), [(100, 40, 0), (100, 70, 1), (10, 8, 1)])
 def test_a_throttled_batch_waits_while_its_messages_are_hidden(
     visibility_s: int, throttled_s: float, times: int
 ) -> None:
     async def body() -> None:
-        queue: Any = Queue(visibility_s)
-        key = FunctionKey(ACCOUNT, REGION, "fn")
-        mapping = Mapping("id", ACCOUNT, REGION, key, "arn:aws:sqs:us-east-1:0:q", 10, queue=QueueSettings())
-        poller = QueuePoller(mapping, queue, False, Function(throttled_s), LoopClock())
+        queue = Queue(visibility_s)
+        poller = poller_of(queue, Function(throttled_s))
         await poller.start()
         async with asyncio.timeout(1_000):
             await queue.deleted.wait()
@@ -74,5 +84,16 @@ def test_a_throttled_batch_waits_while_its_messages_are_hidden(
         assert len(queue.put_back_at) == times
         assert all(at >= visibility_s / 2 for at in queue.put_back_at)
         await poller.stop()
+
+    run(body())
+
+
+def test_a_mapping_stops_though_its_queue_does_not_answer() -> None:
+    async def body() -> None:
+        poller = poller_of(HangingQueue(30), Function(0))
+        await poller.start()
+        await asyncio.sleep(1)
+        async with asyncio.timeout(5):
+            await poller.stop()
 
     run(body())

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from control_world import LoopClock
 from virtual_loop import run
 
@@ -28,6 +29,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.made = 0
+        self.hangs: str | None = None
         self._records: list[str] | None = None
 
     def make(self, *records: str) -> None:
@@ -41,6 +43,7 @@ class Stream:
         self._records = None
 
     async def created(self) -> WallTime | None:
+        await self._answers("created")
         return WallTime(self.made)
 
     async def shards(self) -> list[Shard]:
@@ -51,10 +54,15 @@ class Stream:
         return str(len(self._there())) if position.kind is PositionKind.LATEST else position.sequence or "0"
 
     async def read(self, shard: str, iterator: str, role: str) -> Page:
+        await self._answers("read")
         after = int(iterator)
         new = list(enumerate(self._there(), 1))[after:]
         records = [StreamRecord(str(number), "key", WallTime(0), data.encode()) for number, data in new]
         return Page(records, str(after + len(new)))
+
+    async def _answers(self, asked: str) -> None:
+        if self.hangs == asked:
+            await asyncio.Event().wait()
 
     def _there(self) -> list[str]:
         if self._records is None:
@@ -104,6 +112,21 @@ def poller_of(stream: Stream, function: Function, store: MemoryStore) -> StreamP
         clock=clock,
     )
     return StreamPoller(parts)
+
+
+@pytest.mark.parametrize("asked", ["created", "read"])
+def test_a_mapping_stops_though_its_stream_does_not_answer(asked: str) -> None:
+    async def body() -> None:
+        stream = Stream()
+        stream.make()
+        poller = poller_of(stream, Function(), MemoryStore())
+        await poller.start()
+        stream.hangs = asked
+        await asyncio.sleep(10)
+        async with asyncio.timeout(1):
+            await poller.stop()
+
+    run(body())
 
 
 def test_a_stream_that_was_made_again_while_ondol_was_down_is_read_whole() -> None:

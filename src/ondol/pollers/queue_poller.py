@@ -17,12 +17,16 @@ from ondol.pollers.batching import Batching
 from ondol.pollers.filters import Filters
 from ondol.pollers.group_order import GroupOrder
 from ondol.pollers.policy import reported_failures, retry_delay
-from ondol.pollers.queue import RECEIVE_MESSAGES, Message, Queue, event_of
+from ondol.pollers.queue import RECEIVE_MESSAGES, WAIT_S, Message, Queue, event_of
 from ondol.pollers.scaling import PollerScaling, scale_of
 from ondol.waiting import happens
 
 _LOOK_AGAIN_S = 1.0
 """How often a function that is missing, and a server that failed, are looked for."""
+
+_GRACE_S = WAIT_S + 1.0
+"""For so long a receive may go on that its mapping no longer wants; what a server that hangs would have brought comes
+again by itself."""
 
 _PATIENCE = 10 * SECOND
 """Of a throttled batch, where the queue does not tell for how long it hides messages."""
@@ -51,6 +55,7 @@ class QueuePoller:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._background = Background(f"polling for the mapping {mapping.id}")
+        self._receives = Background(f"receiving for the mapping {mapping.id}")
         self._silent_until = Instant(0)
         self._failing = False
 
@@ -70,7 +75,13 @@ class QueuePoller:
         self._ready.clear()
         if self._order is not None:
             unused += self._order.clear()
-        await self._put_back(unused)
+        self._receives.spawn(self._put_back(unused))
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                await self._receives.finished()
+        except TimeoutError:
+            self._receives.cancel()
+            await self._receives.finished()
         await self._background.finished()
 
     # Receiving
@@ -83,7 +94,7 @@ class QueuePoller:
             if there and not self._stopping.is_set():
                 for _ in range(self._room()):
                     self._scaling.began_receiving()
-                    self._background.spawn(self._receive())
+                    self._receives.spawn(self._receive())
             await self._pause(None if there else _LOOK_AGAIN_S)
 
     def _room(self) -> int:

@@ -94,6 +94,7 @@ class ShardReader:
         self._written: Checkpoint | None = checkpoint
         self._changed = asyncio.Condition()
         self._stopping = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
         self._background = Background(f"reading {shard} for the mapping {mapping.id}")
         self._complained = False
 
@@ -109,6 +110,9 @@ class ShardReader:
 
     async def stop(self) -> None:
         self._stopping.set()
+        if self._reading is not None:
+            # Its server may take long to answer, and nobody needs what it says.
+            self._reading.cancel()
         await self._notify()
         await self._background.finished()
 
@@ -116,7 +120,7 @@ class ShardReader:
         keeping = asyncio.create_task(self._keep_checkpoint())
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read_all())
+                self._reading = group.create_task(self._read_all())
                 for lane in self._lanes:
                     group.create_task(self._work(lane))
         finally:

@@ -46,9 +46,9 @@ class StreamPoller:
     async def stop(self) -> None:
         """As `Pollers.stop`."""
         self._stopping.set()
-        self._look.set()
-        await asyncio.gather(*(reader.stop() for reader in self._readers.values()))
+        self._background.cancel()
         await self._background.finished()
+        await asyncio.gather(*(reader.stop() for reader in self._readers.values()))
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
