@@ -361,6 +361,7 @@ def test_deploy_installs_the_requirements(terminal: Terminal, ondol: FakeOndol, 
     assert done.code == 1
     assert "pip could not install requirements.txt" in done.err
     assert "not-there" in done.err
+    assert "-m pip install --target " in done.err  # what is tried by hand must not land in the interpreter
 
 
 def test_deploy_names_what_cannot_be_read(

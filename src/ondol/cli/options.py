@@ -36,5 +36,5 @@ Parameters = Annotated[
 ]
 NearestRuntime = Annotated[
     bool,
-    typer.Option("--nearest-runtime", help="Take the nearest Python of this machine if it lacks the one named."),
+    typer.Option("--nearest-runtime", help="Take the nearest interpreter of this machine if it lacks the one named."),
 ]

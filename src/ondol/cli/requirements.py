@@ -70,5 +70,5 @@ def _install(directory: Path, interpreter: str, target: Path) -> None:
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["it said nothing"]
-        again = f"{interpreter} -m pip install -r {directory / REQUIREMENTS}"
+        again = f"{interpreter} -m pip install --target /tmp/tried -r {directory / REQUIREMENTS}"
         raise CommandFailed(f"pip could not install {REQUIREMENTS}: {errors[0]}. Try it yourself with: {again}")
