@@ -6,9 +6,10 @@ decoders refuse and Jackson takes have no fault: escapes of lone surrogates, and
 AWS's answers confirm the form, unrecognized tokens, commas and broken UTF-8; the columns, to within one, they do not.
 """
 
-import json
 import re
 from enum import Enum, auto
+
+import msgspec
 
 SOURCE = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)"
 
@@ -21,6 +22,10 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORD = re.compile(rb"[A-Za-z0-9_$\x80-\xff]+")
+_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
+_STOPPED = re.compile(r"\(byte ([0-9]+)\)")
+"""Where that decoder says that it has; at the end of the text it does not."""
+
 _LITERALS = (b"true", b"false", b"null")
 _VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 
@@ -49,7 +54,7 @@ class _Fault(Exception):
 def find_fault(text: bytes) -> str | None:
     """The first fault, followed by its place; None where Jackson would take the text.
 
-    In a text of more than 4 KiB it is not said what was expected instead. Takes about 10 ms per MB of those.
+    In a text of more than 4 KiB it is not said what was expected instead. Takes about 2 ms per MB of those.
     """
     valid, broken = _utf8(text)
     try:
@@ -119,18 +124,16 @@ def _scan(text: bytes, complete: bool) -> None:
 
 def _skim(text: bytes, complete: bool) -> None:
     """Raise `_Fault` where a decoder that is fast, but has other words, stops."""
-    decoded = text.decode()
     try:
-        json.loads(decoded, parse_constant=int)  # NaN and the like are no JSON: int refuses them
-    except json.JSONDecodeError as error:
-        position = len(decoded[: error.pos].encode())
-        if position >= len(text) or error.msg.startswith("Unterminated string"):
-            if complete:
-                raise _Fault("Unexpected end-of-input", len(text)) from error
-            return
-        raise _Fault(f"Unexpected character ({_character(text, position)})", position) from error
-    except ValueError as error:
-        raise _Fault("Non-standard token: was expecting " + _VALUES, len(text)) from error
+        # Half of a surrogate pair, which Jackson takes alone as well, becomes some other character.
+        _SYNTAX.decode(text.replace(b"\\ud", b"\\u0").replace(b"\\uD", b"\\u0"))
+    except msgspec.DecodeError as error:
+        told = _STOPPED.search(str(error))
+        if told is not None:
+            position = int(told[1])
+            raise _Fault(f"Unexpected character ({_character(text, position)})", position) from error
+        if complete:
+            raise _Fault("Unexpected end-of-input", len(text)) from error
     except RecursionError as error:
         raise _too_deep(_DEEPEST + 1, len(text)) from error
 
