@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,13 +14,15 @@ from test_access import signed
 from ondol_process import OndolProcess, create
 
 ECHO = """
-import base64, json
+import base64, json, os
 
 def h(event, context):
     if event["rawPath"] == "/event":
         return event
     if event["rawPath"] == "/id":
         return [context.aws_request_id, event["requestContext"]["requestId"]]
+    if event["rawPath"] == "/trace":
+        return [event["headers"]["x-amzn-trace-id"], os.environ["_X_AMZN_TRACE_ID"]]
     result = json.loads(event["body"])
     if result == "fail":
         raise ValueError("broken")
@@ -151,6 +154,13 @@ def test_what_a_configuration_cannot_be_for(client: Any, function: str) -> None:
 
 
 # Requests
+
+
+def test_a_function_is_told_of_which_trace_a_request_is(ondol: OndolProcess, echo: str) -> None:
+    told, its_own = json.loads(call(ondol, echo, "/trace").body)
+    assert told == its_own and re.fullmatch("Root=1-[0-9a-f]{8}-[0-9a-f]{24}", told)
+    given = "Root=1-58406520-a006649127e371903a2de979"
+    assert json.loads(call(ondol, echo, "/trace", X_Amzn_Trace_Id=given).body) == [given, given]
 
 
 def test_a_request_becomes_an_event(ondol: OndolProcess, echo: str) -> None:

@@ -13,12 +13,15 @@ from conformance.http_apis import allowed, made, own
 from ondol_process import OndolProcess, create
 
 ECHO = """
-import json, time
+import json, os, time
 
 def h(event, context):
     asked = (event.get("queryStringParameters") or {}).get("do")
     if asked == "fail":
         raise ValueError("broken")
+    if asked == "trace":
+        told = {name.lower(): value for name, value in event["headers"].items()}["x-amzn-trace-id"]
+        return {"statusCode": 200 if told == os.environ["_X_AMZN_TRACE_ID"] else 500, "body": json.dumps(told)}
     if asked == "sleep":
         time.sleep(1.5)
     if asked:
@@ -90,6 +93,13 @@ def test_an_event_of_format_2(ondol: OndolProcess, http: str) -> None:
     assert context["apiId"] == urlsplit(http).netloc.partition(".")[0] == context["domainPrefix"]
     assert context["requestId"] == answer.headers["apigw-requestid"]
     assert told(call(ondol, http, "/old"))["version"] == "1.0"
+
+
+def test_a_function_is_told_of_which_trace_a_request_is(ondol: OndolProcess, rest: str, http: str) -> None:
+    given = "Root=1-58406520-a006649127e371903a2de979"
+    for api, path in ((rest, "/?do=trace"), (http, "/things/a?do=trace")):
+        assert told(call(ondol, api, path)).startswith("Root=1-")
+        assert told(call(ondol, api, path, X_Amzn_Trace_Id=given)) == given
 
 
 def test_fields_that_come_twice_are_two(ondol: OndolProcess, rest: str) -> None:

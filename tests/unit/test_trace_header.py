@@ -2,8 +2,8 @@
 
 import pytest
 
+from ondol.aws.tracing import trace_header
 from ondol.model.ids import RequestId
-from ondol.worker.trace_header import trace_header
 
 REQUEST = RequestId("8476a536-e9f4-41e8-9739-2dfe598c3fcd")
 SECOND = 0x5BEF4DE7

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ondol.model.http_api import DEFAULT
+from ondol.model.ids import RequestId
 from ondol.model.time import WallTime
 
 JSON = "application/json"
@@ -48,7 +49,7 @@ class HttpCall(msgspec.Struct, frozen=True):
     api: str
     domain: str
     source_ip: str
-    request_id: str
+    request_id: RequestId
     time: WallTime
     version: str = "HTTP/1.1"
     account: str = "anonymous"

@@ -7,6 +7,7 @@ durable, and nothing of what will become of it.
 from ondol.aws.identity import Caller
 from ondol.aws.invoke import InvokeParameters
 from ondol.aws.payload import check_payload
+from ondol.aws.tracing import TRACE_HEADER
 from ondol.events.api import Event, Events
 from ondol.frontend.attempts import settings_of
 from ondol.frontend.durable_api import DurableApi
@@ -16,8 +17,6 @@ from ondol.http import Request, Response
 from ondol.model.ids import RequestId
 from ondol.model.limits import EVENT_PAYLOAD_BYTES
 from ondol.model.time import Clock
-
-TRACE_HEADER = "x-amzn-trace-id"
 
 
 class EventApi:

@@ -18,12 +18,12 @@ from ondol.aws.gateway_event import (
     is_among,
 )
 from ondol.aws.http_event import JSON, Fields, HttpCall, HttpResult, decode_result, encode_event
+from ondol.aws.tracing import TRACE_HEADER
 from ondol.control.api import Control
 from ondol.frontend.body_room import BodyRoom
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.directory import Target
 from ondol.frontend.durable_invocations import DurableInvocations
-from ondol.frontend.event_api import TRACE_HEADER
 from ondol.frontend.gateway_cors import mocked_preflight
 from ondol.frontend.gateway_words import Refusal, refusal
 from ondol.frontend.http_answer import (
@@ -117,7 +117,8 @@ class Gateway:
             found = router.find(request.method, path)
             if found is None:
                 raise _Refused(Refusal.NO_ROUTE)
-            event = await self._event(incoming, api, found, path)
+            call = _call(incoming, api, found, self._clock.wall())
+            event = await self._event(incoming, api, found, path, call)
             target = await self._target(api, found.route, request.method)
         except _Refused as refused:
             kind = None if api is None else api.kind
@@ -125,7 +126,7 @@ class Gateway:
             return
         answer = HttpAnswer(response, _manners(incoming, api), _ResultSpeech(api, found.route, request))
         answer.send_after(found.route.timeout_ms / 1000, refusal(api.kind, Refusal.LATE))
-        trace = request.headers.get(TRACE_HEADER)
+        trace = call.headers[TRACE_HEADER]
         invocation = Invocation(request_id, target, len(event), WholePayload(event), answer, trace=trace)
         if target.version.durable is not None:
             self._durable.begin(invocation)
@@ -149,7 +150,7 @@ class Gateway:
             raise _Refused(Refusal.NO_API)
         return held
 
-    async def _event(self, incoming: _Incoming, api: HttpApi, found: Found, path: str) -> bytes:
+    async def _event(self, incoming: _Incoming, api: HttpApi, found: Found, path: str, call: HttpCall) -> bytes:
         """Raises `_Refused`."""
         request = incoming.request
         try:
@@ -158,7 +159,6 @@ class Gateway:
             raise _Refused(Refusal.TOO_LARGE) from error
         except PlatformError as error:
             raise _Refused(Refusal.NOT_INVOKED) from error
-        call = _call(incoming, api, found, self._clock.wall())
         told = ApiCall(api.kind, found.route.path, path, request.repeated or {}, api.binary_types)
         if is_slow(request, body):
             event = await asyncio.to_thread(_encode, found.route, call, told, body)
@@ -221,7 +221,7 @@ def _call(incoming: _Incoming, api: HttpApi, found: Found, now: WallTime) -> Htt
         method=request.method,
         path=decoded_path(api.kind, address.path),
         query=request.query,
-        headers=told_headers(request, cookies=address.region is not None),
+        headers=told_headers(request, incoming.request_id, now, cookies=address.region is not None),
         api=api.id,
         domain=domain_of(address.front, api.id, api.key.region),
         source_ip=source_of(request),

@@ -9,11 +9,14 @@ from typing import Protocol
 import msgspec
 
 from ondol.aws.http_event import Fields, HttpResult, ResultMalformed
+from ondol.aws.tracing import TRACE_HEADER, begun_trace
 from ondol.background import SLOW_BYTES, Background
 from ondol.frontend.cors import without_cors
 from ondol.http import InvalidResponse, Request, Response
 from ondol.model.errors import OndolError
+from ondol.model.ids import RequestId
 from ondol.model.invocation import FunctionFailure
+from ondol.model.time import WallTime
 
 _BODILESS = frozenset({204, 304})
 
@@ -45,8 +48,8 @@ class Manners(msgspec.Struct, frozen=True):
         return [*kept, *self.added]
 
 
-def told_headers(request: Request, *, cookies: bool) -> dict[str, str]:
-    """What a function is told of a request's fields, and by whom and where it came in."""
+def told_headers(request: Request, request_id: RequestId, now: WallTime, *, cookies: bool) -> dict[str, str]:
+    """What a function is told of a request's fields, of which trace it is, and by whom and where it came in."""
     scheme, usual_port = ("https", "443") if request.encrypted else ("http", "80")
     headers = {
         **request.headers,
@@ -54,6 +57,8 @@ def told_headers(request: Request, *, cookies: bool) -> dict[str, str]:
         "x-forwarded-port": request.headers["host"].rpartition("]")[2].partition(":")[2] or usual_port,
         "x-forwarded-proto": scheme,
     }
+    if TRACE_HEADER not in headers:
+        headers[TRACE_HEADER] = begun_trace(request_id, now // 1000)
     if not cookies:
         headers.pop("cookie", None)
     return headers

@@ -17,11 +17,12 @@ from ondol.aws.invoke import (
 )
 from ondol.aws.payload import check_payload
 from ondol.aws.routes import Match
+from ondol.aws.tracing import TRACE_HEADER
 from ondol.aws.wire import LambdaWire
 from ondol.frontend.answers import Answer, StreamAnswer
 from ondol.frontend.directory import Target
 from ondol.frontend.durable_api import DurableApi
-from ondol.frontend.event_api import TRACE_HEADER, EventApi
+from ondol.frontend.event_api import EventApi
 from ondol.frontend.invocations import Invocation, Invocations
 from ondol.frontend.payloads import WholePayload, read_payload
 from ondol.frontend.targets import Targets

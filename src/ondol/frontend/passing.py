@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import NamedTuple
 
 from ondol.aws.identity import Caller
-from ondol.frontend.event_api import TRACE_HEADER
+from ondol.aws.tracing import TRACE_HEADER
 from ondol.frontend.forwarding import Forwarding, WholeAnswer
 from ondol.http import Request, Response
 from ondol.model.endpoint import Endpoint

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from ondol.aws.http_event import HttpCall, encode_event
 from ondol.aws.identity import Caller
+from ondol.aws.tracing import TRACE_HEADER
 from ondol.aws.wire import LambdaWire
 from ondol.frontend.body_room import BodyRoom
 from ondol.frontend.cors import answer_fields, is_preflight, preflight_fields
 from ondol.frontend.durable_invocations import DurableInvocations
-from ondol.frontend.event_api import TRACE_HEADER
 from ondol.frontend.http_answer import (
     LONELY_ORIGIN,
     HttpAnswer,
@@ -97,7 +97,7 @@ class UrlApi:
             call = _call(address, view.key.region, request_id=request_id, request=request, caller=caller, now=now)
             event = await self._event(call, request)
             answer = (UrlStreamAnswer if url.streams else HttpAnswer)(response, manners, speech)
-            self._begin(view, url, event, request_id, answer=answer, request=request)
+            self._begin(view, url, call, event, answer=answer, request=request)
         except OndolError as error:
             HttpAnswer(response, manners, speech).refuse(error)
 
@@ -124,8 +124,8 @@ class UrlApi:
         self,
         view: FunctionView,
         url: FunctionUrl,
+        call: HttpCall,
         event: bytes,
-        request_id: RequestId,
         *,
         answer: Client,
         request: Request,
@@ -137,12 +137,12 @@ class UrlApi:
         if target is None:
             raise AccessDenied("")
         invocation = Invocation(
-            request_id,
+            call.request_id,
             target,
             len(event),
             WholePayload(event),
             answer,
-            trace=request.headers.get(TRACE_HEADER),
+            trace=call.headers[TRACE_HEADER],
             stream=url.streams,
         )
         if target.version.durable is not None:
@@ -201,7 +201,7 @@ def _call(
         method=request.method,
         path=address.path,
         query=request.query,
-        headers=told_headers(request, cookies=address.region is not None),
+        headers=told_headers(request, request_id, now, cookies=address.region is not None),
         api=address.id,
         domain=domain_of(address.front, address.id, region),
         source_ip=source_of(request),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from ondol.aws.tracing import trace_header
 from ondol.background import Background
 from ondol.http import ClientGone, Fields, HttpCommons, Response
 from ondol.model.errors import Outcome, PlatformError
@@ -50,7 +51,6 @@ from ondol.worker.failures import End, entrypoint_refusal, too_large
 from ondol.worker.log_lines import Report
 from ondol.worker.machine import Attempt, EnvironmentMachine, RuntimeMisbehaved, State, UnknownRequest
 from ondol.worker.runtime_api import Api, RuntimeApi, RuntimeErrorReport
-from ondol.worker.trace_header import trace_header
 from ondol.worker.turnaround import RuntimeConnection
 from ondol.worker.variables import extension_variables
 

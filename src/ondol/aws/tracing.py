@@ -6,6 +6,13 @@ which AWS would record, there is none: the header's `Parent` says only where a l
 
 from ondol.model.ids import RequestId
 
+TRACE_HEADER = "x-amzn-trace-id"
+
+
+def begun_trace(request_id: RequestId, second: int) -> str:
+    """The header of a trace that begins with this request, at this second of the epoch."""
+    return f"Root=1-{second:x}-{request_id.replace('-', '')[:24]}"
+
 
 def trace_header(given: str | None, traced: bool, request_id: RequestId, second: int) -> str:
     """The header that the client has `given`, or one that begins a trace at this second of the epoch.
@@ -14,7 +21,7 @@ def trace_header(given: str | None, traced: bool, request_id: RequestId, second:
     that has been decided already.
     """
     if given is None:
-        given = f"Root=1-{second:x}-{request_id.replace('-', '')[:24]}"
+        given = begun_trace(request_id, second)
     if traced and "Sampled=" not in given:
         return f"{given};Parent={request_id.replace('-', '')[16:]};Sampled=1"
     return given
