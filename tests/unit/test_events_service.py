@@ -31,6 +31,7 @@ from ondol.store.protocol import Message, StoreError
 FUNCTION = FunctionKey(AccountId("123456789012"), Region("eu-west-1"), "fn")
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:queue"
 HANGS = "arn:aws:sqs:eu-west-1:123456789012:stuck"
+TOPICS = [f"arn:aws:sns:eu-west-1:123456789012:topic-{number}" for number in range(20)]
 SUCCEEDED = Succeeded("$LATEST", b"1")
 FAILED = Failed("$LATEST", b'{"errorMessage": "no"}')
 THROTTLED = Refused(429, "Rate Exceeded.")
@@ -221,17 +222,18 @@ def test_a_record_is_sent_until_its_destination_has_it() -> None:
     test(scenario)
 
 
-def test_a_destination_that_hangs_holds_up_neither_events_nor_other_destinations() -> None:
+def test_a_server_that_hangs_holds_up_neither_events_nor_records_to_others() -> None:
     async def scenario(world: World) -> None:
         world.settings = EventSettings(on_success=HANGS)
         for number in range(50):
             await world.accept(number)
-        world.settings = EventSettings(on_success=QUEUE)
         await asyncio.sleep(1)
         assert len(world.runs) == 50
-        await world.accept(50)
+        for number, topic in enumerate(TOPICS):
+            world.settings = EventSettings(on_success=topic)
+            await world.accept(50 + number)
         await asyncio.sleep(1)
-        assert [delivery.request_id for delivery in world.delivered] == ["r50"]
+        assert sorted(delivery.destination for delivery in world.delivered) == sorted(TOPICS)
 
     test(scenario)
 

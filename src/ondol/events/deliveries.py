@@ -1,7 +1,8 @@
-"""Takes records to their destinations: from queues of their own, so that a destination that hangs holds up no event.
+"""Takes records to their destinations: from queues of their own, those to each service apart.
 
-A record is acknowledged when its destination has it, and is tried for as long as it has not: 1 s later, then doubling
-up to 5 minutes. Nothing is given up. A Lambda function gets its record as an event.
+So a server that hangs holds up no event, and no record to another. A record is acknowledged when its destination has
+it, and is tried for as long as it has not: 1 s later, then doubling up to 5 minutes. Nothing is given up. A Lambda
+function gets its record as an event.
 """
 
 import asyncio
@@ -18,11 +19,14 @@ from ondol.model.errors import InvariantError
 from ondol.model.limits import EventSchedule
 from ondol.store.protocol import Message, Queues
 
-LINES = 8
+SERVERS = ("sqs", "sns", "events", "s3")
+"""Services whose server may hang as a whole. Functions, and what no server takes, are the others."""
+
+LINES = 4
+"""For each of these services, and for the others."""
+
 TAKERS = 2
 """For each line: as many records of it are under way at once."""
-
-_PREFIX = "deliveries/"
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ class Courier(Protocol):
 
 
 class Deliveries:
-    """Records on their way. Destinations are spread over lines by their name."""
+    """Records on their way. Destinations are spread over lines by their service and their name."""
 
     def __init__(
         self,
@@ -56,9 +60,9 @@ class Deliveries:
         self._takers = Background("taking records to their destinations")
 
     def open(self) -> None:
-        for line in range(LINES):
+        for line in _ALL_LINES:
             for _ in range(TAKERS):
-                self._takers.spawn(self._take(f"{_PREFIX}{line}"))
+                self._takers.spawn(self._take(line))
 
     async def close(self) -> None:
         """What is under way is delivered again after the next start, unless it is over now."""
@@ -67,15 +71,16 @@ class Deliveries:
 
     async def put(self, delivery: Delivery) -> None:
         """Durable when it returns. Raises `StoreError`."""
-        line = zlib.crc32(delivery.destination.encode()) % LINES
-        await self._queues.put(f"{_PREFIX}{line}", encode(delivery))
+        service = delivery.service if delivery.service in SERVERS else _OTHERS
+        number = zlib.crc32(delivery.destination.encode()) % LINES
+        await self._queues.put(_line(service, number), encode(delivery))
 
     async def forget_all(self) -> None:
-        await asyncio.gather(*(self._queues.purge(f"{_PREFIX}{line}") for line in range(LINES)))
+        await asyncio.gather(*map(self._queues.purge, _ALL_LINES))
 
     @property
     def waiting(self) -> int:
-        return sum(self._queues.length(f"{_PREFIX}{line}") for line in range(LINES))
+        return sum(map(self._queues.length, _ALL_LINES))
 
     async def _take(self, line: str) -> None:
         while True:
@@ -99,3 +104,12 @@ class Deliveries:
             self._queues.put_back(message, backoff(message.put_back, self._schedule, self._chance()))
         else:
             self._queues.acknowledge(message)
+
+
+def _line(service: str, number: int) -> str:
+    """The name of a queue in the store."""
+    return f"deliveries/{service}/{number}"
+
+
+_OTHERS = "others"
+_ALL_LINES = [_line(service, number) for service in (*SERVERS, _OTHERS) for number in range(LINES)]
