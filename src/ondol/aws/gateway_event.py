@@ -25,6 +25,7 @@ from ondol.aws.http_event import (
     status_of,
     text_of,
 )
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.http_api import ApiKind
 
 PLAIN = "text/plain; charset=utf-8"
@@ -168,7 +169,7 @@ def _short(text: str) -> str:
 def _members(payload: bytes) -> dict[str, Any]:
     try:
         result = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ResultMalformed("the result is not JSON") from error
     if not isinstance(result, dict):
         raise ResultMalformed("the result is not a JSON object")

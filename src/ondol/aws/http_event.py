@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.http_api import DEFAULT
 from ondol.model.ids import RequestId
 from ondol.model.time import WallTime
@@ -139,7 +140,7 @@ def decode_result(payload: bytes, content_type: str = JSON) -> HttpResult:
     """
     try:
         result = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         prelude, end, body = payload.partition(PRELUDE_END)
         if not end:
             return HttpResult(200, [("Content-Type", JSON)], payload)
@@ -157,7 +158,7 @@ def decode_prelude(text: bytes) -> tuple[int, Fields]:
     """Status and fields that come before a streamed body. Raises `ResultMalformed`."""
     try:
         prelude = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ResultMalformed("the prelude is not JSON") from error
     if not isinstance(prelude, dict):
         raise ResultMalformed("the prelude is not a JSON object")

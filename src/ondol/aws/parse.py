@@ -14,6 +14,7 @@ from ondol.aws.json_fault import find_fault
 from ondol.aws.service_model import Member, Operation, ServiceModel, Shape
 from ondol.aws.values import Reader, json_reader, refuse, text_reader
 from ondol.model.errors import SerializationFailed
+from ondol.model.foreign_json import UNREADABLE
 
 _JSON = msgspec.json.Decoder()
 
@@ -150,6 +151,6 @@ def decode_json(body: bytes) -> Any:
     """A body as JSON. Raises `SerializationFailed`, saying what is wrong with it and where."""
     try:
         return _JSON.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         fault = find_fault(body) or str(error)
         raise SerializationFailed(f"Could not parse request body into json: {fault}") from error

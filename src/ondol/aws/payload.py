@@ -4,6 +4,7 @@ import msgspec
 
 from ondol.aws.json_fault import find_fault
 from ondol.model.errors import InvalidRequestContent
+from ondol.model.foreign_json import UNREADABLE
 
 EMPTY = b"{}"
 """What a function is given when the caller sends nothing."""
@@ -22,7 +23,7 @@ def check_payload(payload: bytes) -> bytes:
         _SYNTAX.decode(payload)
         if not payload.isascii():
             payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         fault = find_fault(payload)
         if fault is None:
             return payload

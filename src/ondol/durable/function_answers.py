@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ondol.durable.records import Error
+from ondol.model.foreign_json import UNREADABLE
 
 _MEMBERS = {"errorMessage": "ErrorMessage", "errorType": "ErrorType", "stackTrace": "StackTrace", "trace": "StackTrace"}
 
@@ -25,7 +26,7 @@ def read_answer(payload: bytes) -> FunctionAnswer | None:
     """None for what is no such answer."""
     try:
         answer = _answers.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return answer if answer.status in ("SUCCEEDED", "FAILED", "PENDING") else None
 
@@ -47,7 +48,7 @@ def error_of(failure: bytes) -> Error:
     """The error that a runtime reported, in the words of the service model."""
     try:
         told: Any = msgspec.json.decode(failure)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         told = None
     if not isinstance(told, dict):
         return {"ErrorMessage": failure.decode(errors="replace")}

@@ -12,6 +12,7 @@ import msgspec
 
 from ondol.aws.moments import to_the_millisecond
 from ondol.events.api import Event, Failed, Outcome, Refused, Succeeded
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.function import FunctionKey
 from ondol.model.ids import RequestId
 from ondol.model.limits import MEBIBYTE
@@ -152,7 +153,7 @@ def _error(condition: Condition, last: Failed | Refused | None) -> tuple[int | N
         case Failed(_, payload):
             try:
                 return 200, str(msgspec.json.decode(payload)["errorMessage"])
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, KeyError):
+            except (*UNREADABLE, TypeError, KeyError):
                 return 200, payload.decode(errors="replace")
 
 
@@ -161,7 +162,7 @@ def _json(payload: bytes) -> msgspec.Raw | str:
     try:
         payload.decode()
         return _JSON.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return payload.decode(errors="replace")
 
 

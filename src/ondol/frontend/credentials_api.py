@@ -19,6 +19,7 @@ from ondol.frontend.rights import require_operator
 from ondol.frontend.verified_door import VerifiedDoor
 from ondol.http import Request
 from ondol.model.errors import InvalidParameterValue, UnknownOperation
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.ids import AccountId, RequestId
 
 PATH = "/_ondol/credentials"
@@ -63,7 +64,7 @@ class CredentialsApi:
 def _wanted(body: bytes) -> tuple[AccountId, str | None, frozenset[Right]]:
     try:
         wanted = msgspec.json.decode(body, type=_Wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidParameterValue(f"The request is not understood: {error}.") from error
     if not _ACCOUNT.fullmatch(wanted.account):
         raise InvalidParameterValue(f"An account has twelve digits; {wanted.account!r} is none.")

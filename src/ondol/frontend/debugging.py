@@ -23,6 +23,7 @@ from ondol.frontend.payloads import read_body
 from ondol.frontend.targets import Targets
 from ondol.http import Request, Response
 from ondol.model.errors import AccessDenied, InvalidParameterValue
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.ids import FrontendId, RequestId
 from ondol.model.invocation import FunctionFailure, ThrottleReason
 from ondol.worker_manager.api import SessionEnd, StartFailure, WorkerManager
@@ -108,7 +109,7 @@ class _Session:
 async def _read(request: Request) -> _Asked:
     try:
         asked = msgspec.json.decode(await read_body(request, _LARGEST_REQUEST), type=_Asked)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidParameterValue(f"The request is not understood: {error}.") from error
     if asked.port is not None and not 0 <= asked.port < 1 << 16:
         raise InvalidParameterValue(f"{asked.port} is no port.")

@@ -15,6 +15,7 @@ from ondol.frontend.verified_door import Signatory
 from ondol.http import Request
 from ondol.model.arn import FunctionArn
 from ondol.model.errors import AccessDenied, OndolError
+from ondol.model.foreign_json import UNREADABLE
 
 _OWN_PATHS = "/_ondol/"
 
@@ -56,7 +57,7 @@ def _resource(signatory: Signatory, match: Match, request: Request) -> str:
     if name is None and match.operation == "CreateFunction":
         try:
             name = msgspec.json.decode(request.body.whole or b"", type=_Named).FunctionName
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             name = None
     caller = signatory.caller
     try:

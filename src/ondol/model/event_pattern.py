@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from ondol.model.foreign_json import UNREADABLE
+
 _OR = "$or"
 _ABSENT: Mapping[str, Any] = {}
 
@@ -79,7 +81,7 @@ def parse_pattern(text: str | bytes) -> dict[str, Any]:
     """The JSON object that a pattern is written as. Raises `InvalidPattern`."""
     try:
         pattern = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidPattern(f"it is not JSON: {error}") from error
     if not isinstance(pattern, dict):
         raise InvalidPattern("it is not an object")

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.limits import EVENT_PAYLOAD_BYTES
 from ondol.triggers.records import RuleTarget
 
@@ -140,6 +141,6 @@ def _json(value: Any) -> str:
 def _is_json(text: bytes) -> bool:
     try:
         msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True

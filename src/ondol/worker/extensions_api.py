@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from ondol.http import Request, Response
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.function import FunctionVersion
 from ondol.model.time import WallTime
 from ondol.worker.api import InvocationHead
@@ -170,7 +171,7 @@ class _Registration(msgspec.Struct):
 def _events(body: bytes) -> list[str]:
     try:
         return msgspec.json.decode(body, type=_Registration).events or []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ExtensionRefused("InvalidRequestFormat", str(error)) from error
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from ondol.http import HttpCommons, HttpError, HttpLimits, Request, Response, Server
 from ondol.http.body import Body
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.invocation import FailureKind, FunctionFailure
 from ondol.model.limits import MEBIBYTE, RESPONSE_PAYLOAD_BYTES, STREAMED
 from ondol.worker.extensions_api import ExtensionsApi
@@ -280,5 +281,5 @@ def _error_type(request: Request, payload: bytes) -> str:
         return named
     try:
         return msgspec.json.decode(payload, type=_ErrorBody).errorType
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return UNKNOWN_REASON

@@ -9,6 +9,7 @@ from ondol.control.http_api_registry import HttpApiRegistry
 from ondol.control.http_apis import WantedApi, describe_api, missing_api, require_valid
 from ondol.control.stacks import StackRegistry
 from ondol.model.errors import InvalidParameterValue
+from ondol.model.foreign_json import UNREADABLE
 from ondol.model.http_api import HttpApiKey
 
 
@@ -49,5 +50,5 @@ def _read(document: bytes, shape: Any) -> Any:
     """Raises `InvalidParameterValue`."""
     try:
         return msgspec.json.decode(document, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidParameterValue(f"The document cannot be read: {error}.") from error
