@@ -24,9 +24,6 @@ from ondol.model.function import FunctionKey
 from ondol.model.ids import CodeDigest, RequestId
 from ondol.model.limits import CREATE_REQUEST_BYTES
 
-_SLOW_BODY = 65_536
-"""A larger body is parsed away from the event loop: base64 and JSON take 2 ms a megabyte."""
-
 _LINKED = {
     "GetFunction": "Code",
     "PublishLayerVersion": "Content",
