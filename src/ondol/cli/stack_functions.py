@@ -125,7 +125,7 @@ class StackFunctions:
 
     def _version_ready(self, function: str, version: str) -> None:
         meant = {"FunctionName": function, "Qualifier": version}
-        _wait(
+        wait(
             lambda: self._aws("lambda", "GetFunctionConfiguration", meant)["State"] != "Pending",
             f"Version {version} of {function} was not ready",
         )
@@ -198,7 +198,7 @@ class StackFunctions:
         return next((each for each in found if each["State"] != "Deleting"), None)
 
     def _mapping_settled(self, uuid: str) -> None:
-        _wait(
+        wait(
             lambda: self._aws("lambda", "GetEventSourceMapping", {"UUID": uuid})["State"] in {"Enabled", "Disabled"},
             f"The event source mapping {uuid} was not settled",
         )
@@ -207,7 +207,7 @@ class StackFunctions:
         return self._aws.shape("lambda", operation)
 
 
-def _wait(settled: Callable[[], bool], if_not: str) -> None:
+def wait(settled: Callable[[], bool], if_not: str) -> None:
     """Until it is so. Raises `CommandFailed`."""
     deadline = time.monotonic() + _SETTLED_WITHIN_S
     while time.monotonic() < deadline:

@@ -1,12 +1,11 @@
 """Queues, topics, tables, buckets and streams, made as a template wants them on the server that serves them."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from ondol.cli.aws_calls import AwsCalls, attribute_of, text_of
 from ondol.cli.failure import CommandFailed
-from ondol.cli.stack_functions import CREATED, UNCHANGED, UPDATED
+from ondol.cli.stack_functions import CREATED, UNCHANGED, UPDATED, wait
 from ondol.templates.steps import Kind, Step
 
 SERVICES = {Kind.QUEUE: "sqs", Kind.TOPIC: "sns", Kind.TABLE: "dynamodb", Kind.BUCKET: "s3", Kind.STREAM: "kinesis"}
@@ -20,8 +19,6 @@ _FOR_EVER = frozenset({"FifoQueue"})
 """Attributes of a queue that cannot change."""
 
 _CHANGEABLE = ("BillingMode", "ProvisionedThroughput", "StreamSpecification")
-_STREAM_WITHIN_S = 60.0
-_POLL_S = 0.05
 _HOME = "us-east-1"
 """The region whose name S3 does not take for a location."""
 
@@ -146,11 +143,11 @@ class StackStores:
         return UPDATED, arn
 
     def _stream_ready(self, name: str) -> dict[str, Any]:
-        deadline = time.monotonic() + _STREAM_WITHIN_S
-        while time.monotonic() < deadline:
-            told = self._aws("kinesis", "DescribeStreamSummary", {"StreamName": name})["StreamDescriptionSummary"]
-            if told["StreamStatus"] == "ACTIVE":
-                found: dict[str, Any] = told
-                return found
-            time.sleep(_POLL_S)
-        raise CommandFailed(f"The stream {name} was not active after {_STREAM_WITHIN_S:.0f} s.")
+        told: dict[str, Any] = {}
+
+        def active() -> bool:
+            told.update(self._aws("kinesis", "DescribeStreamSummary", {"StreamName": name})["StreamDescriptionSummary"])
+            return bool(told["StreamStatus"] == "ACTIVE")
+
+        wait(active, f"The stream {name} was not active")
+        return told

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 
 from ondol.aws.remote import RemoteError, RemoteUnavailable
 from ondol.background import Background
@@ -196,9 +195,7 @@ class QueuePoller:
                 break
             attempts += 1
             self._scaling.throttled()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(retry_delay(attempts), _LONGEST_PAUSE) / SECOND):
-                    await self._stopping.wait()
+            if await happens(self._stopping, min(retry_delay(attempts), _LONGEST_PAUSE) / SECOND):
                 break
         return answer
 
