@@ -4,22 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from test_templates import HELLO, command, deployed, logged, resources_with, template
+from test_templates import EAR, HELLO, command, deployed, logged, resources_with, template
 
 from conformance.event_sources import until
 from ondol_process import OndolProcess
 
-RESOURCES = """
-Resources:
-  Ear:
-    Type: AWS::Serverless::Function
-    Properties:
-      Handler: index.h
-      InlineCode: |
-        import json
-        def h(event, context): print("heard", json.dumps(event))
-      Events:
-        Told: {Type: EventBridgeRule, Properties: {EventBusName: !Ref Bus, Pattern: {source: [shop]}}}
+RESOURCES = (
+    EAR
+    + """        Told: {Type: EventBridgeRule, Properties: {EventBusName: !Ref Bus, Pattern: {source: [shop]}}}
         Stored: {Type: EventBridgeRule, Properties: {Pattern: {source: [aws.s3]}}}
         Read: {Type: Kinesis, Properties: {Stream: !GetAtt Stream.Arn, StartingPosition: TRIM_HORIZON}}
         Queued: {Type: SQS, Properties: {Queue: !GetAtt Inbox.Arn}}
@@ -35,6 +27,7 @@ Resources:
     Properties: {Protocol: sqs, TopicArn: !Ref News, Endpoint: !GetAtt Inbox.Arn, FilterPolicy: {kind: [hot]}}
 Outputs: {News: {Value: !Ref News}}
 """
+)
 
 
 def test_buses_streams_and_subscriptions(moto_door: OndolProcess, tmp_path: Path) -> None:

@@ -282,8 +282,7 @@ def resources_with(file: Path, old: str, new: str) -> str:
     return file.read_text().replace(old, new)
 
 
-def test_what_services_invoke_functions_by(door: OndolProcess, tmp_path: Path) -> None:
-    resources = """
+EAR = """
 Resources:
   Ear:
     Type: AWS::Serverless::Function
@@ -293,7 +292,14 @@ Resources:
         import json
         def h(event, context): print("heard", json.dumps(event))
       Events:
-        Beat: {Type: Schedule, Properties: {Schedule: rate(1 minute), Input: '{"beat": 1}'}}
+"""
+"""A function that says what it hears; its events follow."""
+
+
+def test_what_services_invoke_functions_by(door: OndolProcess, tmp_path: Path) -> None:
+    resources = (
+        EAR
+        + """        Beat: {Type: Schedule, Properties: {Schedule: rate(1 minute), Input: '{"beat": 1}'}}
         Ordered: {Type: EventBridgeRule, Properties: {Pattern: {source: [shop]}}}
         Soon: {Type: ScheduleV2, Properties: {ScheduleExpression: "at(2020-01-01T00:00:00)", Input: "{}"}}
         Stored: {Type: S3, Properties: {Bucket: !Ref Files, Events: "s3:ObjectCreated:*"}}
@@ -302,6 +308,7 @@ Resources:
   News: {Type: AWS::SNS::Topic}
 Outputs: {News: {Value: !Ref News}}
 """
+    )
     file = template(tmp_path, resources, "ears")
     first = deployed(door, file)
     assert set(first.did().values()) == {"Created"}
