@@ -75,6 +75,15 @@ def test_what_reaches_out_is_refused(machine: str, name: str) -> None:
     assert ask(machine, name) == errno.EPERM
 
 
+def test_each_call_of_the_list_is_refused_and_no_other(machine: str) -> None:
+    inspected = {numbers[list(ARCHITECTURES).index(machine)] for numbers in seccomp._INSPECTED.values()}
+    listed = {numbers[list(ARCHITECTURES).index(machine)] for numbers in seccomp._REFUSED.values()} - {None}
+    program = seccomp.deny_list(machine)
+    answers = {number: run(program, ARCHITECTURES[machine], number) for number in range(600)}
+    assert {number for number in answers if answers[number] == errno.EPERM} - inspected == listed - inspected
+    assert {number for number in answers if answers[number] not in (None, errno.EPERM)} <= inspected
+
+
 @pytest.mark.parametrize("name", ["clone", "unshare"])
 @pytest.mark.parametrize("flag", [NEW_USER, NEW_NETWORK, NEW_USER | SIGCHLD])
 def test_new_namespaces_are_refused(machine: str, name: str, flag: int) -> None:
