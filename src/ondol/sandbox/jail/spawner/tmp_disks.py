@@ -68,9 +68,16 @@ class TmpDisks:
         """A new disk of a prepared size: the number to `release` it by, and a descriptor of its device."""
         image = _nameless_file(self._directory, size_mb)
         try:
-            for offset, data in self._templates[size_mb]:
-                os.pwrite(image, data, offset)
-            return self._devices.show(image)
+            number, device = self._devices.show(image)
+            try:
+                # What a file holds already when it is shown, the kernel first writes to the disk that the file is on.
+                for offset, data in self._templates[size_mb]:
+                    os.pwrite(image, data, offset)
+            except OSError:
+                os.close(device)
+                self._devices.release(number)
+                raise
+            return number, device
         finally:
             os.close(image)
 
