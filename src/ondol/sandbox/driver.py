@@ -52,6 +52,9 @@ class SlotSpec(msgspec.Struct, frozen=True):
     account: str
     """Zygotes are shared by one account at most: their children have the same address layout and hash seed."""
 
+    awaited: bool = False
+    """Somebody waits for it: nothing is done that only makes a later start faster."""
+
 
 class StartSpec(msgspec.Struct, frozen=True):
     """What a slot becomes."""

@@ -21,17 +21,34 @@ class SlotKey(msgspec.Struct, frozen=True):
 
 
 class _Kind:
-    __slots__ = ("preparing", "ready", "waiting")
+    __slots__ = ("expecting", "preparing", "ready", "waiting")
 
     def __init__(self) -> None:
         self.ready: deque[Sandbox] = deque()
         self.preparing = 0
         self.waiting: deque[asyncio.Future[Sandbox]] = deque()
+        """Who has something to start."""
+
+        self.expecting: deque[asyncio.Future[Sandbox]] = deque()
+        """Who will have."""
+
+    @property
+    def wanted(self) -> int:
+        """How many are to be handed out as soon as they are ready."""
+        return len(self.waiting) + len(self.expecting)
 
     @property
     def busy(self) -> bool:
         """Somebody waits for one, or one is on its way."""
-        return self.preparing > 0 or bool(self.waiting)
+        return self.preparing > 0 or self.wanted > 0
+
+    def next(self) -> asyncio.Future[Sandbox] | None:
+        """Whose turn it is, and no longer."""
+        while self.wanted:
+            waiter = (self.waiting or self.expecting).popleft()
+            if not waiter.done():
+                return waiter
+        return None
 
 
 class Slots:
@@ -53,16 +70,13 @@ class Slots:
             sandbox = kind.ready.popleft()
             self._refill(key, kind)
             return sandbox
-        waiter: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
-        kind.waiting.append(waiter)
-        self._refill(key, kind)
-        return await waiter
+        return await self._next(key, kind, kind.waiting)
 
     async def expect(self, key: SlotKey) -> None:
         """This kind will be needed: returns when a first slot of it is ready. Raises `SandboxError`."""
         kind = self._kind(key)
         if not kind.ready:
-            self._put(kind, await self.take(key))
+            self._put(kind, await self._next(key, kind, kind.expecting))
         self._refill(key, kind)
 
     async def drop(self, image: CodeDigest) -> bool:
@@ -98,33 +112,37 @@ class Slots:
             kind = self._kinds[key] = _Kind()
         return kind
 
+    async def _next(self, key: SlotKey, kind: _Kind, queue: deque[asyncio.Future[Sandbox]]) -> Sandbox:
+        waiter: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
+        queue.append(waiter)
+        self._refill(key, kind)
+        return await waiter
+
     def _refill(self, key: SlotKey, kind: _Kind) -> None:
         while (
             not self._closed
             and kind.preparing < self._at_once
-            and len(kind.ready) + kind.preparing < self._ahead + len(kind.waiting)
+            and len(kind.ready) + kind.preparing < self._ahead + kind.wanted
         ):
             kind.preparing += 1
-            self._preparing.spawn(self._prepare(key, kind))
+            awaited = kind.preparing <= len(kind.waiting)
+            spec = SlotSpec(SandboxId(self._new_id()), key.runtime, key.account, awaited)
+            self._preparing.spawn(self._prepare(spec, key, kind))
 
-    async def _prepare(self, key: SlotKey, kind: _Kind) -> None:
+    async def _prepare(self, spec: SlotSpec, key: SlotKey, kind: _Kind) -> None:
         try:
-            sandbox = await self._driver.create(SlotSpec(SandboxId(self._new_id()), key.runtime, key.account))
+            sandbox = await self._driver.create(spec)
         except SandboxError as error:
             kind.preparing -= 1
-            while kind.waiting:
-                waiter = kind.waiting.popleft()
-                if not waiter.done():
-                    waiter.set_exception(error)
+            while waiter := kind.next():
+                waiter.set_exception(error)
             return
         kind.preparing -= 1
         self._put(kind, sandbox)
         self._refill(key, kind)
 
     def _put(self, kind: _Kind, sandbox: Sandbox) -> None:
-        while kind.waiting:
-            waiter = kind.waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(sandbox)
-                return
-        kind.ready.append(sandbox)
+        if waiter := kind.next():
+            waiter.set_result(sandbox)
+        else:
+            kind.ready.append(sandbox)

@@ -94,6 +94,7 @@ class JailDriver:
             "runtime": spec.runtime.name,
             "account": spec.account,
             "bound": msgspec.to_builtins(bound),
+            "awaited": spec.awaited,
         }
         if spec.runtime.image is not None:
             order["image"] = spec.runtime.image.digest

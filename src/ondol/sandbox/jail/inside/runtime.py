@@ -61,7 +61,7 @@ def run(
     """Wait for the start; returns the connection to the Runtime API, or becomes another program.
 
     The descriptors: where output goes, what /tmp is made of, and the entrances of the cgroup. In `roster` the first
-    process reads whose ends to tell. `rehearse` is called while nobody waits; `router` is where this sandbox's cable
+    process reads whose ends to tell. `rehearse` is called if nobody waits; `router` is where this sandbox's cable
     leads, if it has one.
     """
     try:
@@ -130,7 +130,8 @@ def _prepare(
     os.umask(0o022)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    rehearse(connection)
+    if not plan["awaited"]:
+        rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
     shown = [_be_watched()] if plan["watched"] else []
     told = (listener.detach(), outside_out, outside_in, first, second, *shown, *bound)

@@ -1,7 +1,7 @@
 """The fixed commands that the spawner takes, and what it answers.
 
 ```
-create  name runtime account bound [image] ──▶ answer with the descriptors that `slot` names (`Listener.prepared`)
+create  name runtime account bound awaited [image] ──▶ answer with the descriptors of `slot.Listener.prepared`
 start   name code layers ...    ──▶ answer                        freeze   name
 stop    name grace_s extensions_s ──▶ answer                      thaw     name
 throttle name share             reach    name ──▶ answer with 1 descriptor
@@ -124,7 +124,9 @@ class Commands:
             command = self._queue.popleft()
             name = command["name"]
             self._preparing[name] = command["number"]
-            slot = self._slots[name] = Slot(name, self._means, self, _bound(command["bound"]))
+            slot = self._slots[name] = Slot(
+                name, self._means, self, _bound(command["bound"]), awaited=bool(command["awaited"])
+            )
             runtime = command["runtime"]
             if "image" in command:
                 runtime = self._zygotes.add_image(_name(command["image"]))

@@ -123,9 +123,10 @@ class Listener(Protocol):
 class Slot:
     """One sandbox, from the fork to the last trace."""
 
-    def __init__(self, name: str, means: Means, listener: Listener, bound: dict[str, Any]) -> None:
+    def __init__(self, name: str, means: Means, listener: Listener, bound: dict[str, Any], *, awaited: bool) -> None:
         self.name = name
         self._bound = bound
+        self._awaited = awaited
         self._means = means
         self._listener = listener
         self._control: socket.socket | None = None
@@ -170,6 +171,7 @@ class Slot:
                 "first_user": None if self._user is None else self._user + 1,
                 "tmp": means.tmp.kind,
                 "bound": self._bound,
+                "awaited": self._awaited,
                 "cable": means.cable(self._user),
             }
             zygote.fork_slot(plan, tuple(given))
