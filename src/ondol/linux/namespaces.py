@@ -60,16 +60,12 @@ def write_map(process: str, name: str, text: str) -> None:
         file.write(text.encode())
 
 
-def bring_up_loopback() -> None:
-    """Set the interface `lo` of this network namespace up."""
+def bring_up_loopback(address: str | None = None) -> None:
+    """Set the interface `lo` of this network namespace up, and have it own one more `address`, if one is given."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _LOOPBACK_UP)
-
-
-def add_loopback_address(address: str) -> None:
-    """Have the interface `lo` of this network namespace, which is up, own one more address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        # Without a mask of its own, all of the address's network would be taken for this machine.
-        for request, text in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, "255.255.255.255")):
-            asked = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(text))
-            fcntl.ioctl(any_socket, request, asked)
+        if address is not None:
+            # Without a mask of its own, all of the address's network would be taken for this machine.
+            for request, text in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, "255.255.255.255")):
+                asked = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(text))
+                fcntl.ioctl(any_socket, request, asked)

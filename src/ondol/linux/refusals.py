@@ -33,6 +33,7 @@ _IPV6_LOOPBACK = bytes(15) + b"\1"
 _LOAD_BYTE, _LOAD_WORD, _LOAD_BYTE_AFTER, _LOAD_WORD_AFTER = 0x30, 0x20, 0x50, 0x40
 _SKIP_HEADER, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0xB1, 0x15, 0x45, 0x06
 _NUMBER_AT, _FLAGS_AT, _RESET = 4, 13, 0x04
+_STEP = struct.Struct("HBBI")
 _KEPT = 64
 """Bytes of a segment that are kept: as far as the ports."""
 
@@ -41,7 +42,7 @@ def watch() -> tuple[socket.socket, socket.socket, socket.socket]:
     """Sockets that hear of segments of IPv4, armed, and of IPv6, and of sockets that are gone. Raises `OSError`."""
     gone = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _DIAGNOSIS)
     gone.bind((0, _GONE))
-    return _watch(socket.AF_INET, _filter_ipv4()), _watch(socket.AF_INET6, _filter_ipv6()), gone
+    return _watch(socket.AF_INET, _FILTER_IPV4), _watch(socket.AF_INET6, _FILTER_IPV6), gone
 
 
 def arm(ipv4: socket.socket) -> None:
@@ -94,38 +95,35 @@ def _attributes(message: bytes) -> Iterator[tuple[int, int]]:
         at += max(size + 3 & ~3, _ATTRIBUTE.size)
 
 
-def _watch(family: int, program: list[bytes]) -> socket.socket:
+def _watch(family: int, program: bytes) -> socket.socket:
     watching = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_TCP)
-    steps = ctypes.create_string_buffer(b"".join(program))
-    watching.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(steps)))
+    steps = ctypes.create_string_buffer(program)
+    asked = struct.pack("HP", len(program) // _STEP.size, ctypes.addressof(steps))
+    watching.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, asked)
     watching.setsockopt(socket.SOL_SOCKET, _BIND_TO_DEVICE, b"lo")
     return watching
 
 
-def _filter_ipv4() -> list[bytes]:
-    """Over a segment with its IP header."""
-    return [
-        _step(_SKIP_HEADER, 0),
-        _step(_LOAD_BYTE_AFTER, _FLAGS_AT),
-        _step(_IF_ANY_BIT, _RESET, 0, 3),
-        _step(_LOAD_WORD_AFTER, _NUMBER_AT),
-        _step(_IF_EQUAL, 0, 0, 1),
-        _step(_RETURN, _KEPT),
-        _step(_RETURN, 0),
-    ]
+def _filter(*steps: tuple[int, ...]) -> bytes:
+    """A program of steps: code, value, and where to go on if it is true, and if not."""
+    return b"".join(_STEP.pack(code, *(where or (0, 0)), value) for code, value, *where in steps)
 
 
-def _filter_ipv6() -> list[bytes]:
-    """Over a segment without one."""
-    return [
-        _step(_LOAD_BYTE, _FLAGS_AT),
-        _step(_IF_ANY_BIT, _RESET, 0, 3),
-        _step(_LOAD_WORD, _NUMBER_AT),
-        _step(_IF_EQUAL, 0, 0, 1),
-        _step(_RETURN, _KEPT),
-        _step(_RETURN, 0),
-    ]
-
-
-def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    return struct.pack("HBBI", code, if_true, if_false, value)
+# Made once, for each sandbox has its own two sockets. Of IPv4 a raw socket sees the header too.
+_FILTER_IPV4 = _filter(
+    (_SKIP_HEADER, 0),
+    (_LOAD_BYTE_AFTER, _FLAGS_AT),
+    (_IF_ANY_BIT, _RESET, 0, 3),
+    (_LOAD_WORD_AFTER, _NUMBER_AT),
+    (_IF_EQUAL, 0, 0, 1),
+    (_RETURN, _KEPT),
+    (_RETURN, 0),
+)
+_FILTER_IPV6 = _filter(
+    (_LOAD_BYTE, _FLAGS_AT),
+    (_IF_ANY_BIT, _RESET, 0, 3),
+    (_LOAD_WORD, _NUMBER_AT),
+    (_IF_EQUAL, 0, 0, 1),
+    (_RETURN, _KEPT),
+    (_RETURN, 0),
+)

@@ -33,7 +33,7 @@ def run(plan: dict[str, Any], descriptors: list[int], rehearse: runtime.Rehearse
         # Speaks to the namespace that is about to be left, the router's.
         router = Routes() if plan["cable"] is not None else None
         namespaces.unshare(_NAMESPACES)
-        namespaces.bring_up_loopback()
+        namespaces.bring_up_loopback(TRACE_DAEMON[0])
         trace_daemon = _stand_in_for_trace_daemon()
         roster, entries = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         pid = os.fork()
@@ -53,7 +53,6 @@ def _stand_in_for_trace_daemon() -> int:
 
     Without it, each send would fail, and be logged as a failure of the function's.
     """
-    namespaces.add_loopback_address(TRACE_DAEMON[0])
     unread = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)  # the least that there is
     unread.bind(TRACE_DAEMON)
