@@ -6,7 +6,6 @@ any function will. Nothing of the rehearsal is to be noticed afterwards.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
@@ -55,6 +54,5 @@ def rehearse(pipes: tuple[int, int]) -> None:
     del sys.modules["rehearsed"]
     sys.path[:] = path
     sys.path_importer_cache.pop(STAGE, None)
-    importlib.invalidate_caches()
     logging.getLogger().handlers[:] = handlers
     os.environ.clear()

@@ -96,6 +96,8 @@ def run(
     os.environ.clear()
     os.environ.update(start["environment"])
     time.tzset()
+    # What is alive is ours: the first collection need not look at it.
+    gc.freeze()
     gc.enable()
     return connection
 

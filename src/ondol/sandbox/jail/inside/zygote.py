@@ -22,6 +22,11 @@ from ondol.sandbox.jail.inside.runtime import Pipes, Rehearse
 CONTROL = 3
 """The descriptor on which the spawner talks to a zygote."""
 
+_REHEARSALS = 20
+"""After so many runs, the interpreter has adapted what can be adapted of the code (PEP 659), and no fork does it."""
+
+_NO_PIPES = (-1, -1)
+
 
 def main() -> None:
     """Fork slots until the spawner is gone. Returns only in a runtime process, when its function has ended."""
@@ -30,6 +35,8 @@ def main() -> None:
     importlib.invalidate_caches()
     bootstrap = importlib.import_module("bootstrap")
     run, rehearse = bootstrap.prepare(bootstrap.PRELOAD)
+    for _ in range(_REHEARSALS):
+        rehearse(_NO_PIPES)
     # Nobody can import them, and nobody forgets them: what a fork lets go of it must first copy.
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "ondol"}
     run(serve(socket.socket(fileno=CONTROL), rehearse))
