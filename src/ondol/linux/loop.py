@@ -60,6 +60,10 @@ class LoopDevices:
                 return number, device
         raise AssertionError("there is always a next device")
 
+    def reopen(self, number: int) -> int:
+        """A descriptor to read what is on a device that is shown. Raises `OSError`."""
+        return os.open(f"{self._directory}/{number}", os.O_RDONLY | os.O_CLOEXEC)
+
     def release(self, number: int) -> None:
         """The device is not used any more."""
         self._free.append(number)

@@ -41,12 +41,16 @@ MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes, a shell's, of a file that cannot be run."""
 
+DISK, MOUNTED, TREE = "disk", "mounted disk", "tree"
+"""What a /tmp is made of: a device to mount, such a mount, or any other; of the first two another is handed back."""
+
 Pipes = tuple[int, int]
 """The runtime's side of its connection to the Runtime API: the descriptors to read from, and to write to."""
 
 Rehearse = Callable[[Pipes], None]
 
 _SEALED = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_EXECUTE
+_OF_A_DISK = mounts.ATTRIBUTE_NO_SUID | mounts.ATTRIBUTE_NO_DEVICES
 
 
 def run(
@@ -73,7 +77,7 @@ def run(
         for target, tree in zip(start["targets"], trees):  # noqa: B905 (`strict` came with 3.10)
             if target == "/tmp":
                 mounts.detach("/tmp")
-                _mount_tmp(plan["tmp"], tree)
+                _mount_tmp(start["tmp"], tree)
             else:
                 mounts.attach(tree, target)
             os.close(tree)
@@ -135,8 +139,9 @@ def _prepare(
     if not plan["awaited"]:
         rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
+    kept = [mounts.clone_tree("/tmp", _OF_A_DISK)] if plan["tmp"] != TREE else []
     shown = [_be_watched()] if plan["watched"] else []
-    told = (listener.detach(), outside_out, outside_in, first, second, *shown, *bound)
+    told = (listener.detach(), outside_out, outside_in, first, second, *kept, *shown, *bound)
     channel.send(control, {"prepared": True}, told)
     process.close_all_but(0, 1, 2, control.fileno(), *connection, roster)
     return connection
@@ -185,7 +190,7 @@ def _raise_walls(plan: dict[str, Any], tmp: int, router: Routes | None) -> None:
 
 
 def _mount_tmp(kind: str, descriptor: int) -> None:
-    if kind == "image":
+    if kind == DISK:
         # Nobody misses this disk after a crash, so nothing waits for it to be written.
         flags = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_ATIME
         mounts.mount(f"/proc/self/fd/{descriptor}", "/tmp", "ext4", flags, "noinit_itable,nobarrier")

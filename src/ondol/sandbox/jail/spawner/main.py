@@ -26,8 +26,9 @@ from ondol.sandbox.jail.spawner import HALF_DONE, NOWHERE, ROOTS, SCRATCH, SWEPT
 from ondol.sandbox.jail.spawner.commands import Commands
 from ondol.sandbox.jail.spawner.events import EventLoop
 from ondol.sandbox.jail.spawner.router import NoRouter, Router
-from ondol.sandbox.jail.spawner.slot import DEFAULT_TMP_MB, Bounds, Means, TmpSource
-from ondol.sandbox.jail.spawner.tmp_disks import TmpDirectories, TmpDisks, TmpMemory
+from ondol.sandbox.jail.spawner.slot import DEFAULT_TMP_MB, Bounds, Means
+from ondol.sandbox.jail.spawner.tmp import TmpDirectories, TmpMemory, TmpSource
+from ondol.sandbox.jail.spawner.tmp_disks import TmpDisks
 from ondol.sandbox.jail.spawner.trees import Trees
 from ondol.sandbox.jail.spawner.users import Users
 from ondol.sandbox.jail.spawner.watch import Watch

@@ -19,8 +19,10 @@ from typing import Any, Protocol
 
 from ondol.linux import namespaces, process
 from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.inside.runtime import TREE
 from ondol.sandbox.jail.spawner.events import EventLoop
 from ondol.sandbox.jail.spawner.router import Router
+from ondol.sandbox.jail.spawner.tmp import Tmp, TmpSource
 from ondol.sandbox.jail.spawner.tmp_disks import MEGABYTE
 from ondol.sandbox.jail.spawner.trees import Trees
 from ondol.sandbox.jail.spawner.users import Users
@@ -45,18 +47,6 @@ class Bounds(Protocol):
     def out_of_memory(self, name: str) -> bool: ...
     def remove(self, name: str) -> bool: ...
     def sweep(self) -> None: ...
-
-
-class TmpSource(Protocol):
-    """Where a /tmp comes from: see `tmp_disks`."""
-
-    kind: str
-    limited: bool
-    """Whether it takes no more than its size."""
-
-    def prepare(self, size_mb: int, then: Callable[[str | None], None]) -> None: ...
-    def open(self, size_mb: int) -> tuple[int, int]: ...
-    def release(self, number: int) -> None: ...
 
 
 class Means:
@@ -133,7 +123,7 @@ class Slot:
         self._output = -1
         self._first = self._runtime = -1
         self._zygote: Zygote | None = None
-        self._tmp: list[int] = []
+        self._tmp: list[Tmp] = []
         self._user = means.users.take()
         self._told_end = False
         self._stopping = False
@@ -157,9 +147,9 @@ class Slot:
         means.bounds.create(self.name)
         given = means.bounds.entrances(self.name)
         try:
-            number, tmp = means.tmp.open(DEFAULT_TMP_MB)
-            self._tmp.append(number)
-            given.insert(0, tmp)
+            tmp = means.tmp.open(DEFAULT_TMP_MB)
+            self._tmp.append(tmp)
+            given.insert(0, tmp.descriptor)
             self._output, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             given.insert(0, output)
             os.set_blocking(output, True)
@@ -169,7 +159,7 @@ class Slot:
             plan = {
                 "user": self._user,
                 "first_user": None if self._user is None else self._user + 1,
-                "tmp": means.tmp.kind,
+                "tmp": tmp.kind,
                 "bound": self._bound,
                 "awaited": self._awaited,
                 "cable": means.cable(self._user),
@@ -247,7 +237,7 @@ class Slot:
         self._output = self._runtime = -1
         self._close_control()
         while self._tmp:
-            self._means.tmp.release(self._tmp.pop())
+            self._tmp.pop().release()
         if not self._means.bounds.remove(self.name):
             self._means.events.call_later(_REMOVE_RETRY_S, self._discard)
             return
@@ -258,6 +248,7 @@ class Slot:
         if self._control is None or self._stopping:
             return "gone"
         trees: dict[str, int] = {}
+        kind = None
         means = self._means
         try:
             if order["code"] is not None:
@@ -265,12 +256,13 @@ class Slot:
             if order["layers"]:
                 trees["/opt"] = means.trees.mount(order["layers"])
             if order["tmp_mb"] != DEFAULT_TMP_MB:
-                number, trees["/tmp"] = means.tmp.open(order["tmp_mb"])
-                self._tmp.append(number)
+                tmp = means.tmp.open(order["tmp_mb"])
+                self._tmp.append(tmp)
+                kind, trees["/tmp"] = tmp.kind, tmp.descriptor
             means.bounds.limit_memory(self.name, order["memory_mb"] * MEGABYTE)
             start = {name: order[name] for name in ("fork", "command", "directory", "shown", "environment")}
             start["file_size"] = None if means.tmp.limited else order["tmp_mb"] * MEGABYTE
-            channel.send(self._control, {"targets": list(trees), **start}, tuple(trees.values()))
+            channel.send(self._control, {"targets": list(trees), "tmp": kind, **start}, tuple(trees.values()))
         except BrokenPipeError:
             return "gone"
         except OSError as error:
@@ -301,6 +293,8 @@ class Slot:
         if "prepared" in message:
             listener, *pipes = descriptors[:3]
             self._first, self._runtime, *shared = descriptors[3:]
+            if self._tmp[0].kind != TREE:
+                self._tmp[0].keep(shared.pop(0))
             self._means.events.watch(self._first, self._all_ended)
             if self._means.watch is not None:
                 self._means.watch.join(self.name, os.dup(shared[0]), os.dup(self._runtime))

@@ -2,15 +2,19 @@
 
 A disk is a sparse file seen through a loop device, holding an empty ext4. Making a file system takes 10 ms, so it is
 done once for each size; a new disk gets a copy of the 60 KB that this wrote. The file has no name from the start and
-the device lets go of it with its last user, so nothing can be left behind. No disk is used twice.
+the device lets go of it with its last user, so nothing can be left behind.
 
-Where this machine has no loop devices or no mkfs.ext4, /tmp is a directory, and only a single file's size is limited.
-Where the spawner is no real root, it may mount no disk. /tmp is then memory, of exactly its size too; but a directory
-where a control group would charge that memory to the function.
+```
+new ── mounted by a sandbox, handed back ──▶ kept ── sandbox gone, untouched ──▶ unused ── attached by the next ──▶ kept
+                                               └──── touched ──▶ closed
+```
+
+A disk that anybody has written to is never used again. Nobody has if its metadata is byte for byte what it was: not
+even a file without a name comes and goes without a trace there.
 """
 
 # pathlib is slow to import and large, and this runs where both count.
-# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH208
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108
 
 from __future__ import annotations
 
@@ -20,15 +24,21 @@ import time
 from collections.abc import Callable
 
 from ondol.linux import loop, mounts
+from ondol.sandbox.jail.inside.runtime import DISK, MOUNTED
+from ondol.sandbox.jail.spawner.closer import Closer
 from ondol.sandbox.jail.spawner.events import EventLoop
+from ondol.sandbox.jail.spawner.tmp import INODES, Tmp
 
 MEGABYTE = 1 << 20
+MOST_UNUSED = 32
+"""Of each size: what more become free are closed."""
+
 _MKFS = "mkfs.ext4"
 _SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _FEATURES = ("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard,root_owner=0:0")
-_INODES = 16384
-_OPTIONS = ("-q", "-F", "-m", "0", "-N", str(_INODES), *_FEATURES)
-_ATTRIBUTES = mounts.ATTRIBUTE_NO_SUID | mounts.ATTRIBUTE_NO_DEVICES
+_OPTIONS = ("-q", "-F", "-m", "0", "-N", str(INODES), *_FEATURES)
+_SUPERBLOCK = slice(1024, 2048)
+"""Where ext4 counts its mounts, among others: it changes without anybody's doing."""
 
 Extents = list[tuple[int, bytes]]
 """Where an empty file system is not zero, and what is there."""
@@ -40,22 +50,22 @@ class TmpDisks:
     Raises `OSError` where this machine can't.
     """
 
-    kind = "image"
     limited = True
 
     def __init__(self, directory: str, scratch: str, events: EventLoop) -> None:
+        self._mkfs = find_mkfs()
         self._directory = directory
         self._events = events
         self._scratch = f"{scratch}/disk"
         os.mkdir(self._scratch)
         os.mkdir(f"{scratch}/devices")
         self._devices = loop.LoopDevices(f"{scratch}/devices")
+        self._closer = Closer()
         self._templates: dict[int, Extents] = {}
         self._awaited: dict[int, list[Callable[[str | None], None]]] = {}
-        self._mkfs = find_mkfs()
+        self._unused: dict[int, list[_Disk]] = {}
 
     def prepare(self, size_mb: int, then: Callable[[str | None], None]) -> None:
-        """Call `then` when disks of this size can be opened, with what went wrong or None."""
         if size_mb in self._templates:
             then(None)
             return
@@ -64,8 +74,24 @@ class TmpDisks:
         if len(waiting) == 1:
             self._make_template(size_mb)
 
-    def open(self, size_mb: int) -> tuple[int, int]:
-        """A new disk of a prepared size: the number to `release` it by, and a descriptor of its device."""
+    def open(self, size_mb: int) -> Tmp:
+        unused = self._unused.setdefault(size_mb, [])
+        return unused.pop() if unused else self._new(size_mb)
+
+    def take_back(self, disk: _Disk) -> None:
+        """Its sandbox is gone."""
+        unused = self._unused[disk.size_mb]
+        if disk.tree < 0:
+            # Whatever had it mounted is gone too, or it never was mounted.
+            self._devices.release(disk.number)
+        elif len(unused) < MOST_UNUSED and self._is_untouched(disk):
+            disk.be_new()
+            unused.append(disk)
+        else:
+            self._closer.close(disk.tree)
+            self._devices.release(disk.number)
+
+    def _new(self, size_mb: int) -> _Disk:
         image = _nameless_file(self._directory, size_mb)
         try:
             number, device = self._devices.show(image)
@@ -77,13 +103,24 @@ class TmpDisks:
                 os.close(device)
                 self._devices.release(number)
                 raise
-            return number, device
+            return _Disk(self, size_mb, number, device)
         finally:
             os.close(image)
 
-    def release(self, number: int) -> None:
-        """Its last user is gone."""
-        self._devices.release(number)
+    def _is_untouched(self, disk: _Disk) -> bool:
+        try:
+            device = self._devices.reopen(disk.number)
+        except OSError:
+            return False
+        try:
+            return all(
+                _without_superblock(os.pread(device, len(data), offset), offset) == _without_superblock(data, offset)
+                for offset, data in self._templates[disk.size_mb]
+            )
+        except OSError:
+            return False
+        finally:
+            os.close(device)
 
     def _make_template(self, size_mb: int) -> None:
         image = _nameless_file(self._directory, size_mb)
@@ -116,50 +153,23 @@ class TmpDisks:
         self._devices.release(number)
 
 
-class TmpDirectories:
-    """The same door where there are no disks: a directory for each sandbox."""
+class _Disk(Tmp):
+    def __init__(self, source: TmpDisks, size_mb: int, number: int, device: int) -> None:
+        super().__init__(DISK, device)
+        self._source = source
+        self.size_mb = size_mb
+        self.number = number
+        self.tree = -1
 
-    kind = "directory"
-    limited = False
+    def keep(self, tree: int) -> None:
+        self.tree = tree
 
-    def __init__(self, directory: str, events: EventLoop) -> None:
-        self._directory = directory
-        self._events = events
-        leftovers = [int(name) for name in os.listdir(directory) if name.isdigit()]
-        self._made = max(leftovers, default=0)
-        for number in leftovers:
-            self.release(number)
+    def be_new(self) -> None:
+        """What was kept is what the next sandbox gets."""
+        self.kind, self.descriptor, self.tree = MOUNTED, self.tree, -1
 
-    def prepare(self, size_mb: int, then: Callable[[str | None], None]) -> None:
-        then(None)
-
-    def open(self, size_mb: int) -> tuple[int, int]:
-        self._made += 1
-        path = f"{self._directory}/{self._made}"
-        os.mkdir(path)
-        os.chmod(path, 0o1777)
-        return self._made, mounts.clone_tree(path, _ATTRIBUTES)
-
-    def release(self, number: int) -> None:
-        path = f"{self._directory}/{number}"
-        self._events.run_program(["/bin/rm", "-rf", "--one-file-system", path], lambda _status, _errors: None)
-
-
-class TmpMemory:
-    """The same door to file systems in memory: as large as configured, of no disk, and gone with their last user."""
-
-    kind = "memory"
-    limited = True
-
-    def prepare(self, size_mb: int, then: Callable[[str | None], None]) -> None:
-        then(None)
-
-    def open(self, size_mb: int) -> tuple[int, int]:
-        options = {"size": f"{size_mb}m", "nr_inodes": str(_INODES), "mode": "1777"}
-        return 0, mounts.new_tree("tmpfs", options, _ATTRIBUTES)
-
-    def release(self, number: int) -> None:
-        """Nothing is left of it."""
+    def release(self) -> None:
+        self._source.take_back(self)
 
 
 def find_mkfs() -> str:
@@ -181,6 +191,13 @@ def _nameless_file(directory: str, size_mb: int) -> int:
         os.unlink(path)
     os.ftruncate(descriptor, size_mb * MEGABYTE)
     return descriptor
+
+
+def _without_superblock(data: bytes, offset: int) -> bytes:
+    """What lies at this offset, and is the same as long as nobody writes."""
+    if offset > _SUPERBLOCK.start:
+        return data
+    return data[: _SUPERBLOCK.start - offset] + data[_SUPERBLOCK.stop - offset :]
 
 
 def _extents(image: int) -> Extents:
