@@ -287,7 +287,9 @@ class JailSandbox:
 
     async def _serve_pipes(self, pipes: Ends) -> None:
         assert self._guest is not None
-        self._connections.add(await connect(self._guest.connected(), pipes))
+        # Not in one line: the set is another by the time that this is connected, if somebody else connects meanwhile.
+        connected = await connect(self._guest.connected(), pipes)
+        self._connections.add(connected)
 
     def _spawn(self, serving: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(serving)
