@@ -41,7 +41,7 @@ def _close_for_ever(orders: socket.socket) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for changed in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(changed, signal.SIG_DFL)
-        process.set_name("closer")
+        process.set_name("ondol-closer")
         process.close_all_but(orders.fileno())
         while (received := channel.receive(orders)) is not None:
             time.sleep(_PAUSE_S)
