@@ -143,9 +143,9 @@ def test_an_action_is_read_from_query_or_form(query: str, form: bytes, action: s
 
 
 def test_no_form_is_gone_through_for_long() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert action_of("", b"a=b&" * 5_000_000 + b"Action=GetCallerIdentity") is None
-    assert time.perf_counter() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 @pytest.mark.parametrize(

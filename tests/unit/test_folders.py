@@ -129,7 +129,11 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_is_told_once_when_it_is_quiet(tmp_path: Path, change: Callable[[Path], object]) -> None:
+def test_a_change_is_told_once_when_it_is_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    # A busy machine may take longer between two steps of one change.
+    monkeypatch.setattr("ondol.folders.watch.QUIET_MS", 100)
     folder = tmp_path / "allowed" / "f"
     assert [told.path for told in watched(tmp_path, lambda: change(folder) and None)] == [folder]
 

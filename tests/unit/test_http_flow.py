@@ -255,7 +255,7 @@ def test_an_idle_connection_is_closed_and_a_serving_one_is_not(run):
                 await release.wait()
             response.send(200)
 
-        async with serving(wait, keep_alive_s=0.05, header_s=0.05, stall_s=0.05) as running:
+        async with serving(wait, keep_alive_s=0.3, header_s=0.3, stall_s=0.3) as running:
             idle, busy = await running.connect(), await running.connect()
             busy.send(get("/slow"))
             idle.send(get())

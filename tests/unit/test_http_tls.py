@@ -154,7 +154,7 @@ def test_who_speaks_http_is_answered_and_who_speaks_neither_is_not_kept(run, fil
 @on_both_loops
 def test_who_says_nothing_or_stops_in_a_handshake_is_closed(run, files):
     async def scenario():
-        async with listening(files, handshake_s=0.1) as here:
+        async with listening(files, handshake_s=0.4) as here:
             for beginning in (b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"):
                 client = await here.connect_in_the_clear()
                 client.send(beginning)
