@@ -9,10 +9,11 @@ kernel tells that a socket is gone which had asked for names.
 
 from __future__ import annotations
 
-import ctypes
 import socket
 import struct
 from collections.abc import Iterator
+
+from ondol.linux import bpf
 
 UNKNOWN = 0
 """A port that refused, and the kernel does not say which."""
@@ -30,10 +31,7 @@ _SEGMENTS = struct.Struct("=136x II")
 _NAMES = 53
 _IPV6_LOOPBACK = bytes(15) + b"\1"
 
-_LOAD_BYTE, _LOAD_WORD, _LOAD_BYTE_AFTER, _LOAD_WORD_AFTER = 0x30, 0x20, 0x50, 0x40
-_SKIP_HEADER, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0xB1, 0x15, 0x45, 0x06
 _NUMBER_AT, _FLAGS_AT, _RESET = 4, 13, 0x04
-_STEP = struct.Struct("HBBI")
 _KEPT = 64
 """Bytes of a segment that are kept: as far as the ports."""
 
@@ -97,33 +95,30 @@ def _attributes(message: bytes) -> Iterator[tuple[int, int]]:
 
 def _watch(family: int, program: bytes) -> socket.socket:
     watching = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_TCP)
-    steps = ctypes.create_string_buffer(program)
-    asked = struct.pack("HP", len(program) // _STEP.size, ctypes.addressof(steps))
-    watching.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, asked)
+    watching.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, bpf.Program(program))
     watching.setsockopt(socket.SOL_SOCKET, _BIND_TO_DEVICE, b"lo")
     return watching
 
 
-def _filter(*steps: tuple[int, ...]) -> bytes:
-    """A program of steps: code, value, and where to go on if it is true, and if not."""
-    return b"".join(_STEP.pack(code, *(where or (0, 0)), value) for code, value, *where in steps)
-
-
 # Made once, for each sandbox has its own two sockets. Of IPv4 a raw socket sees the header too.
-_FILTER_IPV4 = _filter(
-    (_SKIP_HEADER, 0),
-    (_LOAD_BYTE_AFTER, _FLAGS_AT),
-    (_IF_ANY_BIT, _RESET, 0, 3),
-    (_LOAD_WORD_AFTER, _NUMBER_AT),
-    (_IF_EQUAL, 0, 0, 1),
-    (_RETURN, _KEPT),
-    (_RETURN, 0),
+_FILTER_IPV4 = b"".join(
+    (
+        bpf.step(bpf.SKIP_HEADER, 0),
+        bpf.step(bpf.LOAD_BYTE_AFTER, _FLAGS_AT),
+        bpf.step(bpf.ANY_BIT, _RESET, 0, 3),
+        bpf.step(bpf.LOAD_AFTER, _NUMBER_AT),
+        bpf.step(bpf.EQUAL, 0, 0, 1),
+        bpf.step(bpf.RETURN, _KEPT),
+        bpf.step(bpf.RETURN, 0),
+    )
 )
-_FILTER_IPV6 = _filter(
-    (_LOAD_BYTE, _FLAGS_AT),
-    (_IF_ANY_BIT, _RESET, 0, 3),
-    (_LOAD_WORD, _NUMBER_AT),
-    (_IF_EQUAL, 0, 0, 1),
-    (_RETURN, _KEPT),
-    (_RETURN, 0),
+_FILTER_IPV6 = b"".join(
+    (
+        bpf.step(bpf.LOAD_BYTE, _FLAGS_AT),
+        bpf.step(bpf.ANY_BIT, _RESET, 0, 3),
+        bpf.step(bpf.LOAD, _NUMBER_AT),
+        bpf.step(bpf.EQUAL, 0, 0, 1),
+        bpf.step(bpf.RETURN, _KEPT),
+        bpf.step(bpf.RETURN, 0),
+    )
 )

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import platform
-import struct
 
+from ondol.linux import bpf
 from ondol.linux.libc import prctl
 
 _PR_SET_SECCOMP = 22
@@ -19,7 +19,6 @@ _MODE_FILTER = 2
 
 _ALLOW = 0x7FFF0000
 _KILL_PROCESS = 0x80000000
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -108,13 +107,13 @@ def deny_list(machine: str | None = None) -> bytes:
     column = list(_ARCHITECTURES).index(machine)
     number = {name: numbers[column] for name, numbers in _INSPECTED.items()}
     program = [
-        _step(_LOAD, _ARCHITECTURE_AT),
-        _step(_EQUAL, _ARCHITECTURES[machine], 1, 0),
-        _step(_RETURN, _KILL_PROCESS),
-        _step(_LOAD, _NUMBER_AT),
-        _step(_AT_LEAST, _X32_BIT, 0, 1),
+        bpf.step(bpf.LOAD, _ARCHITECTURE_AT),
+        bpf.step(bpf.EQUAL, _ARCHITECTURES[machine], 1, 0),
+        bpf.step(bpf.RETURN, _KILL_PROCESS),
+        bpf.step(bpf.LOAD, _NUMBER_AT),
+        bpf.step(bpf.AT_LEAST, _X32_BIT, 0, 1),
         _refuse(errno.ENOSYS),
-        _step(_EQUAL, number["clone3"], 0, 1),
+        bpf.step(bpf.EQUAL, number["clone3"], 0, 1),
         _refuse(errno.ENOSYS),
         *_refuse_flags(number["clone"], _NAMESPACE_FLAGS),
         *_refuse_flags(number["unshare"], _NAMESPACE_FLAGS | _TIME_NAMESPACE),
@@ -127,19 +126,11 @@ def deny_list(machine: str | None = None) -> bytes:
 
 def install(program: bytes) -> None:
     """Hold this thread and its children to `program` for good. Needs no_new_privs or CAP_SYS_ADMIN."""
-    prctl(_PR_SET_SECCOMP, "PR_SET_SECCOMP", _MODE_FILTER, ctypes.byref(_Program(len(program) // 8, program)))
-
-
-class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.c_char_p)]
-
-
-def _step(code: int, value: int | None, if_true: int = 0, if_false: int = 0) -> bytes:
-    return struct.pack("HBBI", code, if_true, if_false, value)
+    prctl(_PR_SET_SECCOMP, "PR_SET_SECCOMP", _MODE_FILTER, ctypes.byref(bpf.Program(program)))
 
 
 def _refuse(error: int) -> bytes:
-    return _step(_RETURN, 0x00050000 | error)
+    return bpf.step(bpf.RETURN, 0x00050000 | error)
 
 
 def _refuse_any(numbers: set[int]) -> list[bytes]:
@@ -148,7 +139,7 @@ def _refuse_any(numbers: set[int]) -> list[bytes]:
     Found by halves: when a program is installed, the kernel tries it with every call there is.
     """
     edges = sorted(numbers ^ {number + 1 for number in numbers})
-    return _by_halves([0, *edges], [_step(_RETURN, _ALLOW), _refuse(errno.EPERM)] * len(edges))
+    return _by_halves([0, *edges], [bpf.step(bpf.RETURN, _ALLOW), _refuse(errno.EPERM)] * len(edges))
 
 
 def _by_halves(edges: list[int], answers: list[bytes]) -> list[bytes]:
@@ -157,25 +148,25 @@ def _by_halves(edges: list[int], answers: list[bytes]) -> list[bytes]:
         return [answers[0]]
     middle = len(edges) // 2
     below = _by_halves(edges[:middle], answers)
-    return [_step(_AT_LEAST, edges[middle], len(below), 0), *below, *_by_halves(edges[middle:], answers[middle:])]
+    return [bpf.step(bpf.AT_LEAST, edges[middle], len(below), 0), *below, *_by_halves(edges[middle:], answers[middle:])]
 
 
 def _refuse_flags(call: int | None, flags: int) -> list[bytes]:
     return [
-        _step(_EQUAL, call, 0, 4),
-        _step(_LOAD, _FIRST_ARGUMENT_AT),
-        _step(_ANY_BIT, flags, 0, 1),
+        bpf.step(bpf.EQUAL, call, 0, 4),
+        bpf.step(bpf.LOAD, _FIRST_ARGUMENT_AT),
+        bpf.step(bpf.ANY_BIT, flags, 0, 1),
         _refuse(errno.EPERM),
-        _step(_RETURN, _ALLOW),
+        bpf.step(bpf.RETURN, _ALLOW),
     ]
 
 
 def _allow_values(call: int | None, values: tuple[int, ...], error: int) -> list[bytes]:
     count = len(values)
     return [
-        _step(_EQUAL, call, 0, count + 3),
-        _step(_LOAD, _FIRST_ARGUMENT_AT),
-        *(_step(_EQUAL, value, count - index, 0) for index, value in enumerate(values)),
+        bpf.step(bpf.EQUAL, call, 0, count + 3),
+        bpf.step(bpf.LOAD, _FIRST_ARGUMENT_AT),
+        *(bpf.step(bpf.EQUAL, value, count - index, 0) for index, value in enumerate(values)),
         _refuse(error),
-        _step(_RETURN, _ALLOW),
+        bpf.step(bpf.RETURN, _ALLOW),
     ]
