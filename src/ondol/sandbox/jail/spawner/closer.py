@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import time
 from typing import NoReturn
 
 from ondol.linux import process
 from ondol.sandbox.jail import channel
+from ondol.sandbox.jail.spawner.events import EventLoop
 
 _PAUSE_S = 0.001
 """By then, whoever gave a descriptor away has closed its own."""
@@ -38,9 +38,7 @@ class Closer:
 
 def _close_for_ever(orders: socket.socket) -> NoReturn:
     try:
-        signal.set_wakeup_fd(-1)
-        for changed in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(changed, signal.SIG_DFL)
+        EventLoop.leave()
         process.set_name("ondol-closer")
         process.close_all_but(orders.fileno())
         while (received := channel.receive(orders)) is not None:

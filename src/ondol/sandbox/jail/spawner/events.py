@@ -30,6 +30,13 @@ class EventLoop:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         self.watch(woken, lambda: self._reap(woken))
 
+    @staticmethod
+    def leave() -> None:
+        """In a fork of this process, which has no loop: signals mean what they mean to others."""
+        signal.set_wakeup_fd(-1)
+        for changed in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(changed, signal.SIG_DFL)
+
     def watch(self, descriptor: int, readable: Callback) -> None:
         """Call `readable` whenever `descriptor` is."""
         self._selector.register(descriptor, selectors.EVENT_READ, readable)

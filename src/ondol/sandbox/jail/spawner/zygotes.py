@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import ssl
 import stat
@@ -230,9 +229,7 @@ def _become_zygote(
 ) -> NoReturn:
     """In a fork of the spawner: see nothing but the base root, and become its interpreter."""
     try:
-        signal.set_wakeup_fd(-1)
-        for changed in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(changed, signal.SIG_DFL)
+        EventLoop.leave()
         if not runtime["forks"]:
             process.overwrite_arguments("init")
         process.set_name("zygote")
