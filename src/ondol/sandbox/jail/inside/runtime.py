@@ -50,7 +50,7 @@ Pipes = tuple[int, int]
 Rehearse = Callable[[Pipes], None]
 
 _SEALED = mounts.NO_SUID | mounts.NO_DEVICES | mounts.NO_EXECUTE
-_OF_A_DISK = mounts.ATTRIBUTE_NO_SUID | mounts.ATTRIBUTE_NO_DEVICES
+TMP_ATTRIBUTES = mounts.ATTRIBUTE_NO_SUID | mounts.ATTRIBUTE_NO_DEVICES
 
 
 def run(
@@ -139,7 +139,7 @@ def _prepare(
     if not plan["awaited"]:
         rehearse(connection)
     first, second = process.open_process(os.getppid()), process.open_process(os.getpid())
-    kept = [mounts.clone_tree("/tmp", _OF_A_DISK)] if plan["tmp"] != TREE else []
+    kept = [mounts.clone_tree("/tmp", TMP_ATTRIBUTES)] if plan["tmp"] != TREE else []
     shown = [_be_watched()] if plan["watched"] else []
     told = (listener.detach(), outside_out, outside_in, first, second, *kept, *shown, *bound)
     channel.send(control, {"prepared": True}, told)

@@ -15,11 +15,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ondol.linux import mounts
-from ondol.sandbox.jail.inside.runtime import TREE
+from ondol.sandbox.jail.inside.runtime import TMP_ATTRIBUTES, TREE
 from ondol.sandbox.jail.spawner.events import EventLoop
 
 INODES = 16384
-_ATTRIBUTES = mounts.ATTRIBUTE_NO_SUID | mounts.ATTRIBUTE_NO_DEVICES
 
 
 class Tmp:
@@ -81,7 +80,7 @@ class TmpDirectories:
 
 class _Directory(Tmp):
     def __init__(self, source: TmpDirectories, path: str) -> None:
-        super().__init__(TREE, mounts.clone_tree(path, _ATTRIBUTES))
+        super().__init__(TREE, mounts.clone_tree(path, TMP_ATTRIBUTES))
         self._source = source
         self._path = path
 
@@ -99,4 +98,4 @@ class TmpMemory:
 
     def open(self, size_mb: int) -> Tmp:
         options = {"size": f"{size_mb}m", "nr_inodes": str(INODES), "mode": "1777"}
-        return Tmp(TREE, mounts.new_tree("tmpfs", options, _ATTRIBUTES))
+        return Tmp(TREE, mounts.new_tree("tmpfs", options, TMP_ATTRIBUTES))

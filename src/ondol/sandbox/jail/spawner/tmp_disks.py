@@ -41,7 +41,7 @@ _SUPERBLOCK = slice(1024, 2048)
 """Where ext4 counts its mounts, among others: it changes without anybody's doing."""
 
 Extents = list[tuple[int, bytes]]
-"""Where an empty file system is not zero, and what is there."""
+"""Where an empty file system is not zero, and what is there; its superblock is one of them."""
 
 
 class TmpDisks:
@@ -110,17 +110,16 @@ class TmpDisks:
     def _is_untouched(self, disk: _Disk) -> bool:
         try:
             device = self._devices.reopen(disk.number)
+            try:
+                return all(
+                    os.pread(device, len(data), offset) == data
+                    for offset, data in self._templates[disk.size_mb]
+                    if offset != _SUPERBLOCK.start
+                )
+            finally:
+                os.close(device)
         except OSError:
             return False
-        try:
-            return all(
-                _without_superblock(os.pread(device, len(data), offset), offset) == _without_superblock(data, offset)
-                for offset, data in self._templates[disk.size_mb]
-            )
-        except OSError:
-            return False
-        finally:
-            os.close(device)
 
     def _make_template(self, size_mb: int) -> None:
         image = _nameless_file(self._directory, size_mb)
@@ -193,13 +192,6 @@ def _nameless_file(directory: str, size_mb: int) -> int:
     return descriptor
 
 
-def _without_superblock(data: bytes, offset: int) -> bytes:
-    """What lies at this offset, and is the same as long as nobody writes."""
-    if offset > _SUPERBLOCK.start:
-        return data
-    return data[: _SUPERBLOCK.start - offset] + data[_SUPERBLOCK.stop - offset :]
-
-
 def _extents(image: int) -> Extents:
     os.fsync(image)
     found = []
@@ -209,4 +201,16 @@ def _extents(image: int) -> Extents:
             start = os.lseek(image, end, os.SEEK_DATA)
             end = os.lseek(image, start, os.SEEK_HOLE)
             found.append((start, os.pread(image, end - start, start)))
-    return found
+    return _cut(_cut(found, _SUPERBLOCK.start), _SUPERBLOCK.stop)
+
+
+def _cut(extents: Extents, place: int) -> Extents:
+    """The same, and one of them begins at `place`, if it was in one of them."""
+    cut = []
+    for offset, data in extents:
+        before = place - offset
+        if 0 < before < len(data):
+            cut += [(offset, data[:before]), (place, data[before:])]
+        else:
+            cut.append((offset, data))
+    return cut
