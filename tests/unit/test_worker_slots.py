@@ -4,8 +4,8 @@ import asyncio
 
 from ondol.model.ids import AccountId
 from ondol.model.runtime import Launch, Runtime
-from ondol.sandbox.driver import Sandbox, SlotSpec, StartSpec
-from ondol.sandbox.simulated import Behaviour, SimulatedDriver
+from ondol.sandbox.driver import SlotSpec, StartSpec
+from ondol.sandbox.simulated import Behaviour, SimulatedDriver, SimulatedSandbox
 from ondol.worker.slots import SlotKey, Slots
 
 KEY = SlotKey(Runtime("python3.11", "3.11.2", Launch.ZYGOTE, ()), AccountId("000000000000"))
@@ -23,7 +23,7 @@ class Orders:
         self.awaited: list[bool] = []
         create = self.driver.create
 
-        async def noted(spec: SlotSpec) -> Sandbox:
+        async def noted(spec: SlotSpec) -> SimulatedSandbox:
             self.awaited.append(spec.awaited)
             return await create(spec)
 
@@ -31,18 +31,13 @@ class Orders:
         names = iter(range(1000))
         self.slots = Slots(self.driver, ahead, at_once, new_id=lambda: f"id-{next(names)}")
 
-    async def settled(self) -> None:
-        """Whatever had been begun is done: nothing here takes time."""
-        for _ in range(20):
-            await asyncio.sleep(0)
-
 
 def test_what_is_prepared_ahead_is_awaited_by_nobody() -> None:
     async def work() -> None:
         orders = Orders(ahead=3, at_once=2)
         await orders.slots.expect(KEY)
         await orders.slots.take(KEY)
-        await orders.settled()
+        await orders.slots._preparing.finished()
         assert orders.slots.counts() == {"python3.11": 3}
         assert orders.awaited == [False] * 4
         await orders.slots.close()
@@ -54,7 +49,7 @@ def test_who_finds_none_awaits_the_next_and_the_spare_one_comes_last() -> None:
     async def work() -> None:
         orders = Orders(ahead=1, at_once=1)
         taken = await asyncio.gather(*(orders.slots.take(KEY) for _ in range(3)))
-        await orders.settled()
+        await orders.slots._preparing.finished()
         assert orders.slots.counts() == {"python3.11": 1}
         assert orders.awaited == [True, True, True, False]
         assert len({sandbox.id for sandbox in taken}) == 3

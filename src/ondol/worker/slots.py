@@ -70,13 +70,13 @@ class Slots:
             sandbox = kind.ready.popleft()
             self._refill(key, kind)
             return sandbox
-        return await self._next(key, kind, kind.waiting)
+        return await self._wait(key, kind, kind.waiting)
 
     async def expect(self, key: SlotKey) -> None:
         """This kind will be needed: returns when a first slot of it is ready. Raises `SandboxError`."""
         kind = self._kind(key)
         if not kind.ready:
-            self._put(kind, await self._next(key, kind, kind.expecting))
+            self._put(kind, await self._wait(key, kind, kind.expecting))
         self._refill(key, kind)
 
     async def drop(self, image: CodeDigest) -> bool:
@@ -112,7 +112,7 @@ class Slots:
             kind = self._kinds[key] = _Kind()
         return kind
 
-    async def _next(self, key: SlotKey, kind: _Kind, queue: deque[asyncio.Future[Sandbox]]) -> Sandbox:
+    async def _wait(self, key: SlotKey, kind: _Kind, queue: deque[asyncio.Future[Sandbox]]) -> Sandbox:
         waiter: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
         queue.append(waiter)
         self._refill(key, kind)
