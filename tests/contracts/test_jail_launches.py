@@ -149,6 +149,30 @@ os._exit(0)
     assert json.loads(written) == [["0", "1", "2", "3", "4"], "4", False, ["file"]]
 
 
+@pytest.mark.root
+def test_a_slot_for_which_somebody_waits_rehearses_nothing(launcher: Launcher) -> None:
+    async def prepared_bytes(awaited: bool) -> int:
+        slot = SlotSpec(SandboxId(f"awaited-{awaited}"), launcher.python, "111122223333", awaited)
+        sandbox = await launcher.driver.create(slot)
+        used = sandbox.stats().memory_peak_bytes
+        await sandbox.stop(0)
+        return used
+
+    rehearsed, hurried = (launcher.runner.run(prepared_bytes(awaited)) for awaited in (False, True))
+    assert hurried + (1 << 19) < rehearsed, "a rehearsal touches memory that a fork must copy"
+
+
+@pytest.mark.root
+def test_a_disk_that_was_left_alone_is_the_next_sandboxs_and_no_other_is(launcher: Launcher) -> None:
+    looks = launcher.tree({"bootstrap": "#!/bin/sh\ngrep ' /tmp ' /proc/self/mountinfo\nls -A /tmp\n"})
+    writes = launcher.tree({"bootstrap": "#!/bin/sh\ngrep ' /tmp ' /proc/self/mountinfo\necho mine > /tmp/own\n"})
+    mounted = [launcher.launch(PROVIDED, code)[1].splitlines() for code in (looks, looks, writes, looks)]
+    left_alone = [lines[0].split()[2] for lines in mounted[:3]]
+    assert len(set(left_alone)) == 1
+    assert [lines[1:] for lines in mounted] == [[]] * 4
+    assert Path(f"/sys/dev/block/{mounted[3][0].split()[2]}/loop").exists(), "it is kept while nobody has it mounted"
+
+
 @pytest.mark.parametrize("size_mb", [512, 1024, 10_240])
 def test_tmp_is_as_large_as_configured(launcher: Launcher, size_mb: int) -> None:
     seen = """
